@@ -1,0 +1,154 @@
+"""The ledger of claims: what somebody published, the rows that test it, and the verdict those rows give.
+
+A comparison says where the difference between two arms should lie if the claim is true. Its verdict follows from the
+95% interval alone: inside that range, it holds; wholly outside, it does not; otherwise it cannot be told apart here.
+"""
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill_lessons import results
+
+HOLDS = "holds"
+FAILS = "does not hold"
+OPEN = "not distinguishable here"
+CONDITION = "holds under a condition"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One test: the mean of ``metric`` of `arm` minus that of `other` should lie strictly between `low` and `high`.
+
+    With ``other=None`` the metric of `arm` itself should. `where` names the condition in a few words.
+    """
+
+    where: str
+    experiment: str
+    metric: str
+    arm: str
+    other: str | None = None
+    low: float = 0.0
+    high: float = math.inf
+    unit: str = ""
+
+    def interval(self, folder=None):
+        table = results.load(self.experiment, folder)
+        if self.other is None:
+            return results.bootstrap_interval(results.per_seed(table, self.metric, self.arm))
+        return results.paired_difference(table, self.metric, self.arm, self.other)
+
+    def verdict(self, interval):
+        if self.low < interval.low and interval.high < self.high:
+            return HOLDS
+        if interval.high < self.low or interval.low > self.high:
+            return FAILS
+        return OPEN
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published sentence in our words, its source, the lesson that tests it, and its comparisons, main one first."""
+
+    id: str
+    statement: str
+    source: str
+    lesson: str
+    comparisons: tuple
+
+
+def overall(verdicts):
+    """One verdict from those of the comparisons: a claim that holds only somewhere holds under a condition."""
+    if all(verdict == HOLDS for verdict in verdicts):
+        return HOLDS
+    if any(verdict == HOLDS for verdict in verdicts):
+        return CONDITION
+    return FAILS if any(verdict == FAILS for verdict in verdicts) else OPEN
+
+
+def judge(claim, folder=None):
+    """A claim's ledger row, computed from the recorded rows in `folder`.
+
+    Returns:
+        dict with id, statement, source, lesson, arms, metric, seeds, estimate, interval and verdict (those of the main
+        comparison, the verdict over all), and `comparisons`, a list of the same for each.
+    """
+    rows = []
+    for comparison in claim.comparisons:
+        interval = comparison.interval(folder)
+        rows.append(
+            {
+                "where": comparison.where,
+                "arms": [arm for arm in (comparison.arm, comparison.other) if arm is not None],
+                "metric": comparison.metric,
+                "unit": comparison.unit,
+                "expected": [None if math.isinf(end) else end for end in (comparison.low, comparison.high)],
+                "seeds": interval.seeds,
+                "estimate": round(interval.estimate, 6),
+                "interval": [round(interval.low, 6), round(interval.high, 6)],
+                "verdict": comparison.verdict(interval),
+            }
+        )
+    main = rows[0]
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "source": claim.source,
+        "lesson": claim.lesson,
+        "arms": main["arms"],
+        "metric": main["metric"],
+        "seeds": main["seeds"],
+        "estimate": main["estimate"],
+        "interval": main["interval"],
+        "verdict": overall([row["verdict"] for row in rows]),
+        "comparisons": rows,
+    }
+
+
+def ledger(lesson=None, folder=None):
+    """All claims, judged, in order of their number; or those of one lesson."""
+    from distill_lessons import experiments
+
+    every = [claim for module in experiments.modules() for claim in getattr(module, "CLAIMS", ())]
+    every.sort(key=lambda claim: int(claim.id[1:]))
+    return [judge(claim, folder) for claim in every if lesson in (None, claim.lesson)]
+
+
+def report(rows):
+    """The ledger as text: a claim a paragraph, a comparison a line."""
+    lines = []
+    for row in rows:
+        lines.append(f"{row['id']} · {row['statement']} ({row['source']})")
+        for test in row["comparisons"]:
+            arms = " − ".join(test["arms"])
+            low, high = test["interval"]
+            span = "" if low == high else f" [{low:+.3g}, {high:+.3g}]"
+            unit = f" {test['unit']}" if test["unit"] else ""
+            lines.append(
+                f"    {test['where']}: {test['metric']}, {arms} = {test['estimate']:+.3g}{span}{unit}, "
+                f"{test['seeds']} seed{'s' if test['seeds'] != 1 else ''} → {test['verdict']}"
+            )
+        lines.append(f"    verdict: {row['verdict'].upper()}")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def show(lesson, folder=None):
+    """Print a lesson's own rows of the ledger."""
+    print(report(ledger(lesson, folder)))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m distill_lessons.claims", description="The ledger of claims.")
+    parser.add_argument("--json", action="store_true", help="a list of objects instead of text")
+    parser.add_argument("--lesson", help="only this lesson's, for example 02")
+    parser.add_argument("--results", type=Path, help="folder of recorded tables, by default data/results/cpu")
+    options = parser.parse_args()
+    rows = ledger(options.lesson, options.results)
+    print(json.dumps(rows, indent=1, ensure_ascii=False) if options.json else report(rows))
+
+
+if __name__ == "__main__":
+    main()

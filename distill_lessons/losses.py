@@ -1,0 +1,255 @@
+"""Distillation losses: pure functions on tensors. All values are in nats per valid position unless said otherwise.
+
+Everywhere `teacher` is the distribution p and `student` the distribution q. The sums run over the vocabulary, and the
+mean over the positions that count, so a value never depends on padding or on how a batch was split.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+IGNORE = -100  # the label that transformers uses for "this position does not count"
+
+
+def softmax_with_temperature(logits, temperature):
+    r"""Probabilities at a temperature.
+
+    .. math:: p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}
+
+    Args:
+        logits: ``[..., V]``; −inf means "impossible" and stays at probability 0.
+        temperature: positive; 1 leaves the model as it is, higher flattens, lower sharpens.
+    Returns:
+        ``[..., V]``, sums to 1.
+    Raises:
+        ValueError: the temperature is not a positive finite number; logits hold NaN or +inf.
+    Source: Hinton, Vinyals, Dean 2015, equation 1.
+    """
+    _check_temperature(temperature)
+    _check_logits("logits", logits)
+    return _log_softmax(logits, temperature).exp()
+
+
+def entropy(logits, mask=None, temperature=1.0):
+    r"""Entropy of the distribution, in nats, mean over valid positions: :math:`-\sum_i p_i \log p_i`.
+
+    Args:
+        logits: ``[..., V]``.
+        mask: ``[...]`` bool, the positions that count; all of them if None.
+        temperature: divides the logits; positive.
+    Raises:
+        ValueError: as `forward_kl`.
+    Source: Shannon 1948.
+    """
+    _check_temperature(temperature)
+    logits = _valid("logits", logits, mask)
+    log_p = _log_softmax(logits, temperature)
+    return _mean(-(log_p.exp() * log_p).sum(-1))
+
+
+def forward_kl(student_logits, teacher_logits, mask=None, temperature=1.0):
+    r"""KL(teacher ‖ student), in nats per valid position. Covers every mode of the teacher.
+
+    .. math:: \sum_i p_i \,(\log p_i - \log q_i), \qquad p = \mathrm{softmax}(z^T / T), \; q = \mathrm{softmax}(z^S / T)
+
+    Zero exactly when the distributions agree. Its gradient in the student is that of the cross-entropy to the
+    teacher; the value is smaller by the teacher's entropy. Not multiplied by T²: `distillation_loss` does that.
+
+    Args:
+        student_logits, teacher_logits: ``[..., V]``, positions already aligned (`align_next_token`). −inf is allowed
+            (a banned token); where the teacher gives mass to a token that the student bans, the value is inf.
+        mask: ``[...]`` bool, the positions that count; all of them if None. None valid gives 0, with a gradient of 0.
+        temperature: divides both logits; positive.
+    Returns:
+        A scalar tensor; float32 or, for float64 input, float64.
+    Raises:
+        ValueError: shapes or vocabularies differ, the temperature is not positive, valid logits hold NaN or +inf.
+    Source: Hinton, Vinyals, Dean 2015, section 2.
+    """
+    log_q, log_p = _pair(student_logits, teacher_logits, mask, temperature)
+    return _mean(_kl(log_p, log_q))
+
+
+def reverse_kl(student_logits, teacher_logits, mask=None, temperature=1.0):
+    r"""KL(student ‖ teacher), in nats per valid position. Seeks a mode of the teacher and may leave the others.
+
+    .. math:: \sum_i q_i \,(\log q_i - \log p_i)
+
+    Arguments, return value and errors as `forward_kl`.
+    Source: Gu, Dong, Wei, Huang 2024 (MiniLLM).
+    """
+    log_q, log_p = _pair(student_logits, teacher_logits, mask, temperature)
+    return _mean(_kl(log_q, log_p))
+
+
+def generalized_jsd(student_logits, teacher_logits, beta, mask=None, temperature=1.0):
+    r"""Generalised Jensen–Shannon divergence, in nats per valid position.
+
+    .. math:: \beta\, KL(p ‖ m) + (1 - \beta)\, KL(q ‖ m), \qquad m = \beta p + (1 - \beta) q
+
+    By convention ``beta=0`` returns the forward KL and ``beta=1`` the reverse KL: the formula itself goes to 0 at both
+    ends, but divided by β (or by 1 − β) it goes to those. ``beta=0.5`` is the usual JSD, at most log 2.
+
+    Arguments, return value and errors as `forward_kl`; also ValueError if beta is outside [0, 1].
+    Source: Agarwal et al. 2024 (GKD), equation 1.
+    """
+    _check_fraction("beta", beta)
+    log_q, log_p = _pair(student_logits, teacher_logits, mask, temperature)
+    if beta == 0:
+        return _mean(_kl(log_p, log_q))
+    if beta == 1:
+        return _mean(_kl(log_q, log_p))
+    log_m = torch.logaddexp(log_p + math.log(beta), log_q + math.log1p(-beta))
+    return _mean(beta * _kl(log_p, log_m) + (1 - beta) * _kl(log_q, log_m))
+
+
+def total_variation(student_logits, teacher_logits, mask=None, temperature=1.0):
+    r"""Total variation distance, between 0 and 1, no unit; mean over valid positions.
+
+    .. math:: \tfrac{1}{2} \sum_i |p_i - q_i|
+
+    One minus it is the chance that speculative decoding accepts a token that the student drafts.
+    Arguments and errors as `forward_kl`.
+    Source: Wen et al. 2023 (f-distill); Leviathan, Kalman, Matias 2023 for the acceptance rate.
+    """
+    log_q, log_p = _pair(student_logits, teacher_logits, mask, temperature)
+    return _mean(0.5 * (log_p.exp() - log_q.exp()).abs().sum(-1))
+
+
+def align_next_token(logits, labels):
+    """Line up each prediction with the token it predicts: position t of a language model speaks about token t + 1.
+
+    Args:
+        logits: ``[B, L, V]``, as the model returns them.
+        labels: ``[B, L]``, the tokens themselves, with -100 wherever nothing is to be learned.
+    Returns:
+        logits ``[B, L-1, V]``, labels ``[B, L-1]`` and mask ``[B, L-1]`` (``labels != -100``).
+    Raises:
+        ValueError: the two do not have the same batch and length, or there are fewer than two positions.
+    """
+    if logits.shape[:-1] != labels.shape:
+        raise ValueError(
+            f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} must share batch and length: "
+            "logits are [B, L, V], labels [B, L]"
+        )
+    if labels.shape[-1] < 2:
+        raise ValueError("a next-token loss needs at least two positions: the first one has nothing before it")
+    labels = labels[..., 1:]
+    return logits[..., :-1, :], labels, labels != IGNORE
+
+
+class DistillationLoss(NamedTuple):
+    """The mixture and its two parts, each in nats per valid position; `soft` carries its factor T²."""
+
+    total: torch.Tensor
+    soft: torch.Tensor
+    hard: torch.Tensor
+
+
+def distillation_loss(student_logits, teacher_logits, labels, alpha, temperature):
+    r"""The mixed loss of Hinton et al., on aligned tensors.
+
+    .. math:: \alpha \, T^2 \, KL(p^{(T)} ‖ q^{(T)}) + (1 - \alpha) \, CE(q^{(1)}, y)
+
+    T² keeps the soft gradient's size about constant when T changes, so that α keeps its meaning.
+
+    Args:
+        student_logits, teacher_logits: ``[..., V]``, aligned (`align_next_token`).
+        labels: ``[...]`` int, -100 where the position does not count.
+        alpha: weight of the soft part, in [0, 1].
+        temperature: for the soft part only; positive.
+    Returns:
+        `DistillationLoss` (total, soft, hard) with ``total = alpha * soft + (1 - alpha) * hard``.
+    Raises:
+        ValueError: as `forward_kl`; alpha outside [0, 1]; a label outside the vocabulary.
+    Source: Hinton, Vinyals, Dean 2015, section 2.
+    """
+    _check_fraction("alpha", alpha)
+    if labels.shape != student_logits.shape[:-1]:
+        raise ValueError(
+            f"labels {tuple(labels.shape)} must have the logits' shape without the vocabulary, "
+            f"{tuple(student_logits.shape[:-1])}"
+        )
+    mask = labels != IGNORE
+    targets = labels[mask]
+    vocabulary = student_logits.shape[-1]
+    if targets.numel() and not (0 <= targets.min() and targets.max() < vocabulary):
+        raise ValueError(
+            f"labels must be -100 or in 0..{vocabulary - 1}, and they run from {int(targets.min())} to {int(targets.max())}"
+        )
+    soft = temperature**2 * forward_kl(student_logits, teacher_logits, mask, temperature)
+    log_q = _log_softmax(student_logits[mask], 1.0)
+    hard = _mean(F.nll_loss(log_q, targets, reduction="none"))
+    return DistillationLoss(alpha * soft + (1 - alpha) * hard, soft, hard)
+
+
+# --- shared pieces ---------------------------------------------------------------------------------------------------
+
+
+def _pair(student_logits, teacher_logits, mask, temperature):
+    """Checked log-probabilities of student and teacher at the valid positions, ``[N, V]`` each."""
+    _check_temperature(temperature)
+    if student_logits.shape[-1] != teacher_logits.shape[-1]:
+        raise ValueError(
+            f"the vocabularies differ: student {student_logits.shape[-1]}, teacher {teacher_logits.shape[-1]}; "
+            "distilling logits needs one vocabulary, so cut padded entries off or share the tokenizer"
+        )
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(
+            f"student logits {tuple(student_logits.shape)} and teacher logits {tuple(teacher_logits.shape)} must have "
+            "one shape: run both on the same tokens"
+        )
+    student_logits = _valid("student logits", student_logits, mask)
+    teacher_logits = _valid("teacher logits", teacher_logits, mask)
+    return _log_softmax(student_logits, temperature), _log_softmax(teacher_logits, temperature)
+
+
+def _valid(name, logits, mask):
+    """The checked logits at valid positions, flattened to ``[N, V]``; what lies elsewhere may be anything."""
+    if mask is not None:
+        if mask.shape != logits.shape[:-1]:
+            raise ValueError(
+                f"the mask {tuple(mask.shape)} must have the logits' shape without the vocabulary, "
+                f"{tuple(logits.shape[:-1])}"
+            )
+        logits = logits[mask.bool()]
+    _check_logits(name, logits)
+    return logits.reshape(-1, logits.shape[-1])
+
+
+def _log_softmax(logits, temperature):
+    """Log-probabilities in at least float32, with −inf replaced by the most negative finite number: 0 · log 0 is 0."""
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    logits = logits / temperature
+    return F.log_softmax(logits.masked_fill(logits.isneginf(), torch.finfo(logits.dtype).min), dim=-1)
+
+
+def _kl(log_p, log_q):
+    """KL(p ‖ q) for each row. Mass where q has none shows as a huge number; adding inf keeps its gradient finite."""
+    rows = (log_p.exp() * (log_p - log_q)).sum(-1)
+    return rows + torch.where(rows.detach() > 1e9, math.inf, 0.0)
+
+
+def _mean(rows):
+    """Mean over positions; 0 with a gradient path when there are none."""
+    return rows.sum() / max(rows.numel(), 1)
+
+
+def _check_temperature(temperature):
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"the temperature must be a positive finite number, and it is {temperature}")
+
+
+def _check_fraction(name, value):
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie between 0 and 1, and it is {value}")
+
+
+def _check_logits(name, logits):
+    if not logits.is_floating_point():
+        raise ValueError(f"{name} must be floating-point scores, and they are {logits.dtype}")
+    if logits.numel() and not logits.detach().amax(-1).isfinite().all():
+        raise ValueError(f"{name} hold NaN, +inf or a row of nothing but -inf: look for a diverged model or a wrong mask")
