@@ -40,7 +40,7 @@ def recorded_folder(device="cpu"):
 def record(experiment, folder=None, parts=None, say=print):
     """Run what is missing of an experiment and write its table; returns the table.
 
-    A part counts as done if it was made from the same source text of the experiment's module.
+    A part counts as done if it was made from the same source text of the experiment's module (up to its CLAIMS).
 
     Args:
         experiment: an `Experiment`.
@@ -54,7 +54,7 @@ def record(experiment, folder=None, parts=None, say=print):
     kind = runtime.device().type
     folder = Path(folder or recorded_folder(kind))
     parts = Path(parts or runtime.REPOSITORY / "build" / "results" / kind) / experiment.name
-    source = hashlib.sha256(inspect.getsource(sys.modules[experiment.run.__module__]).encode()).hexdigest()[:16]
+    source = _fingerprint(experiment)
     done = []
     for seed in experiment.seeds:
         for arm in experiment.arms:
@@ -88,6 +88,12 @@ def record(experiment, folder=None, parts=None, say=print):
     with runtime.replacing(folder / f"{experiment.name}.json") as temporary:
         temporary.write_text(json.dumps(about, indent=1) + "\n")
     return table
+
+
+def _fingerprint(experiment):
+    """Of the experiment's module, without its claims: they are read from the rows and change none."""
+    text = inspect.getsource(sys.modules[experiment.run.__module__]).split("\nCLAIMS =")[0]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _read_part(path, source):

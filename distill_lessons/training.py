@@ -49,13 +49,15 @@ def fit(
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     order = torch.empty(0, dtype=torch.long)
+    with torch.no_grad():  # images that never change are shown to the teacher once
+        stored = teacher(images) if teacher is not None and augment is None else None
     for step in range(steps):
         if len(order) < min(batch_size, len(images)):
             order = torch.randperm(len(images), generator=generator)
         rows, order = order[:batch_size].to(device), order[batch_size:]
         batch = augment(images[rows], generator) if augment else images[rows]
         with torch.no_grad():
-            targets = teacher(batch) if teacher is not None else None
+            targets = stored[rows] if stored is not None else teacher(batch) if teacher is not None else None
         value = loss(model(batch), targets, labels[rows])
         if not torch.isfinite(value):
             raise ValueError(f"the loss became {value.item()} at step {step}: lower the learning rate, now {learning_rate}")
