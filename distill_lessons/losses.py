@@ -252,4 +252,6 @@ def _check_logits(name, logits):
     if not logits.is_floating_point():
         raise ValueError(f"{name} must be floating-point scores, and they are {logits.dtype}")
     if logits.numel() and not logits.detach().amax(-1).isfinite().all():
-        raise ValueError(f"{name} hold NaN, +inf or a row of nothing but -inf: look for a diverged model or a wrong mask")
+        raise ValueError(
+            f"{name} hold NaN, +inf or a row of nothing but -inf: look for a diverged model or a wrong mask"
+        )

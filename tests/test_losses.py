@@ -1,0 +1,270 @@
+"""The losses against an independent float64 reference, their properties, and the input they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special, stats
+
+from distill_lessons import losses, runtime
+
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+TWO_MODELS = {
+    "forward_kl": losses.forward_kl,
+    "reverse_kl": losses.reverse_kl,
+    "total_variation": losses.total_variation,
+    "jsd 0": lambda s, t, **k: losses.generalized_jsd(s, t, 0, **k),
+    "jsd 0.3": lambda s, t, **k: losses.generalized_jsd(s, t, 0.3, **k),
+    "jsd 1": lambda s, t, **k: losses.generalized_jsd(s, t, 1, **k),
+}
+
+
+def reference(name, student, teacher, temperature=1.0):
+    """The same quantities by scipy in float64, one position at a time."""
+    values = []
+    for z_q, z_p in zip(student.reshape(-1, student.shape[-1]), teacher.reshape(-1, teacher.shape[-1])):
+        q, p = special.softmax(np.float64(z_q) / temperature), special.softmax(np.float64(z_p) / temperature)
+        beta = float(name.split()[1]) if name.startswith("jsd") else None
+        m = None if beta is None else beta * p + (1 - beta) * q
+        if name == "forward_kl" or beta == 0:
+            values.append(stats.entropy(p, q))
+        elif name == "reverse_kl" or beta == 1:
+            values.append(stats.entropy(q, p))
+        elif name == "total_variation":
+            values.append(np.abs(p - q).sum() / 2)
+        else:
+            values.append(beta * stats.entropy(p, m) + (1 - beta) * stats.entropy(q, m))
+    return np.mean(values)
+
+
+def pair(*shape, scale=2.0, seed=0, dtype=torch.float32, device="cpu"):
+    generator = torch.Generator().manual_seed(seed)
+    return [(scale * torch.randn(shape, generator=generator, dtype=torch.float64)).to(device, dtype) for _ in range(2)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("name", TWO_MODELS)
+def test_value_matches_float64_reference(name, temperature, device):
+    student, teacher = pair(3, 5, 11, device=device)
+    value = TWO_MODELS[name](student, teacher, temperature=temperature)
+    expected = reference(name, student.cpu().numpy(), teacher.cpu().numpy(), temperature)
+    assert value.item() == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    positions=st.integers(1, 6),
+    vocabulary=st.integers(2, 40),
+    scale=st.floats(0.01, 8),
+    temperature=st.floats(0.3, 20),
+    name=st.sampled_from(sorted(TWO_MODELS)),
+)
+def test_random_cases(seed, positions, vocabulary, scale, temperature, name):
+    student, teacher = pair(positions, vocabulary, scale=scale, seed=seed, dtype=torch.float64)
+    value = TWO_MODELS[name](student, teacher, temperature=temperature).item()
+    assert value >= -1e-12
+    assert value == pytest.approx(reference(name, student.numpy(), teacher.numpy(), temperature), abs=1e-8)
+    shifted = TWO_MODELS[name](student + 7, teacher - 3, temperature=temperature).item()
+    assert shifted == pytest.approx(value, abs=1e-9)  # a constant added to all logits changes nothing
+
+
+@pytest.mark.parametrize("name", TWO_MODELS)
+def test_zero_on_itself(name):
+    student, _ = pair(4, 1000, scale=5)
+    assert abs(TWO_MODELS[name](student, student.clone()).item()) < 1e-6
+
+
+@pytest.mark.parametrize("name", TWO_MODELS)
+def test_gradcheck(name):
+    student, teacher = pair(3, 7, dtype=torch.float64)
+    mask = torch.tensor([True, False, True])
+    function = lambda z: TWO_MODELS[name](z, teacher, mask=mask, temperature=1.7)  # noqa: E731
+    assert torch.autograd.gradcheck(function, student.requires_grad_())
+
+
+def test_gradcheck_of_the_mixture():
+    student, teacher = pair(4, 6, dtype=torch.float64)
+    labels = torch.tensor([1, losses.IGNORE, 5, 0])
+    function = lambda z: losses.distillation_loss(z, teacher, labels, 0.7, 3.0).total  # noqa: E731
+    assert torch.autograd.gradcheck(function, student.requires_grad_())
+
+
+def with_gradient(loss, student):
+    student = student.clone().requires_grad_()
+    value = loss(student)
+    value.backward()
+    return value.detach(), student.grad
+
+
+@pytest.mark.parametrize("name", TWO_MODELS)
+def test_padding_changes_neither_value_nor_gradient(name):
+    student, teacher = pair(2, 5, 9)
+    value, gradient = with_gradient(lambda z: TWO_MODELS[name](z, teacher), student)
+    padding = torch.full((2, 3, 9), float("nan"))  # whatever stands at a padded position must not matter
+    mask = torch.tensor([[True] * 5 + [False] * 3] * 2)
+    padded_teacher = torch.cat([teacher, padding], 1)
+    padded_value, padded_gradient = with_gradient(
+        lambda z: TWO_MODELS[name](z, padded_teacher, mask=mask), torch.cat([student, padding], 1)
+    )
+    torch.testing.assert_close(padded_value, value)
+    torch.testing.assert_close(padded_gradient[:, :5], gradient)
+    assert (padded_gradient[:, 5:] == 0).all()
+
+
+def test_mixture_ignores_padding_and_does_not_grow_with_length():
+    student, teacher = pair(2, 6, 9)
+    labels = torch.randint(0, 9, (2, 6))
+    loss = losses.distillation_loss(student, teacher, labels, 0.5, 2.0)
+    longer = losses.distillation_loss(*(z.repeat(1, 4, 1) for z in (student, teacher)), labels.repeat(1, 4), 0.5, 2.0)
+    torch.testing.assert_close(tuple(loss), tuple(longer))
+    padded = [torch.cat([z, torch.full((2, 2, 9), float("inf"))], 1) for z in (student, teacher)]
+    padded_labels = torch.cat([labels, torch.full((2, 2), losses.IGNORE)], 1)
+    torch.testing.assert_close(tuple(losses.distillation_loss(*padded, padded_labels, 0.5, 2.0)), tuple(loss))
+
+
+@pytest.mark.parametrize("name", TWO_MODELS)
+def test_any_split_weighted_by_valid_tokens_gives_the_same_gradient(name):
+    student, teacher = pair(6, 4, 8)
+    mask = torch.rand(6, 4, generator=torch.Generator().manual_seed(1)) < 0.6
+    _, whole = with_gradient(lambda z: TWO_MODELS[name](z, teacher, mask=mask), student)
+    parts = torch.zeros_like(student)
+    for rows in ([0], [1, 2], [3, 4, 5]):
+        share = mask[rows].sum() / mask.sum()
+        _, gradient = with_gradient(
+            lambda z, rows=rows, share=share: share * TWO_MODELS[name](z[rows], teacher[rows], mask=mask[rows]), student
+        )
+        parts += gradient
+    torch.testing.assert_close(parts, whole)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_t_squared_keeps_the_gradient_norm_within_a_factor_of_two(seed):
+    student, teacher = (z - z.mean(-1, keepdim=True) for z in pair(64, 10, scale=1.0, seed=seed))
+    norms = []
+    for temperature in (1, 2, 4, 7, 10):
+        loss = lambda z, t=temperature: t**2 * losses.forward_kl(z, teacher, temperature=t)  # noqa: E731
+        norms.append(with_gradient(loss, student)[1].norm().item())
+    assert max(norms) / min(norms) < 2
+
+
+def test_the_end_points_of_beta():
+    student, teacher = pair(3, 9, dtype=torch.float64)
+    for beta, limit in ((1e-6, losses.forward_kl), (1 - 1e-6, losses.reverse_kl)):
+        scaled = losses.generalized_jsd(student, teacher, beta) / min(beta, 1 - beta)
+        assert scaled.item() == pytest.approx(limit(student, teacher).item(), rel=1e-4)
+    assert losses.generalized_jsd(student, teacher, 0.5) <= math.log(2)
+
+
+def test_cross_entropy_minus_kl_is_the_teachers_entropy():
+    student, teacher = pair(5, 12, dtype=torch.float64)
+    cross = -(teacher.softmax(-1) * student.log_softmax(-1)).sum(-1).mean()
+    difference = cross - losses.forward_kl(student, teacher)
+    torch.testing.assert_close(difference, losses.entropy(teacher))
+
+
+@pytest.mark.parametrize("name", TWO_MODELS)
+def test_banned_tokens_stay_finite(name):
+    student, teacher = pair(3, 8)
+    banned = torch.zeros(8, dtype=torch.bool)
+    banned[[1, 5]] = True
+    cut_student, cut_teacher = (z.masked_fill(banned, -torch.inf) for z in (student, teacher))
+    value, gradient = with_gradient(lambda z: TWO_MODELS[name](z, cut_teacher), cut_student)
+    assert value.isfinite() and gradient.isfinite().all()
+    torch.testing.assert_close(value, TWO_MODELS[name](student[:, ~banned], teacher[:, ~banned]))
+
+
+def test_mass_where_the_student_has_none_is_infinite():
+    student, teacher = pair(2, 4)
+    student[0, 2] = -torch.inf
+    assert losses.forward_kl(student, teacher).isposinf()
+    assert losses.reverse_kl(student, teacher).isfinite()
+
+
+@pytest.mark.parametrize("name", TWO_MODELS)
+def test_nothing_valid_is_zero_with_a_gradient_path(name):
+    student, teacher = pair(2, 3, 5)
+    mask = torch.zeros(2, 3, dtype=torch.bool)
+    value, gradient = with_gradient(lambda z: TWO_MODELS[name](z, teacher, mask=mask), student)
+    assert value == 0 and (gradient == 0).all()
+    labels = torch.full((2, 3), losses.IGNORE)
+    total, gradient = with_gradient(lambda z: losses.distillation_loss(z, teacher, labels, 0.5, 2.0).total, student)
+    assert total == 0 and (gradient == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    student, teacher = pair(4, 50)
+    value = losses.forward_kl(student.to(dtype), teacher.to(dtype))
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(losses.forward_kl(student, teacher).item(), rel=0.05)
+
+
+def test_alignment_is_the_shift():
+    logits, labels = torch.arange(24.0).view(1, 4, 6), torch.tensor([[losses.IGNORE, 3, losses.IGNORE, 5]])
+    aligned, shifted, mask = losses.align_next_token(logits, labels)
+    torch.testing.assert_close(aligned, logits[:, :3])
+    assert shifted.tolist() == [[3, losses.IGNORE, 5]] and mask.tolist() == [[True, False, True]]
+    perfect = 50 * torch.nn.functional.one_hot(torch.tensor([[3, 0, 5, 0]]), 6).float()
+    aligned, shifted, _ = losses.align_next_token(perfect, labels)
+    assert losses.distillation_loss(aligned, aligned, shifted, 0.5, 1.0).total < 1e-6
+
+
+def test_mixture_is_the_formula():
+    student, teacher = pair(4, 9)
+    labels = torch.tensor([0, 8, losses.IGNORE, 3])
+    mask = labels != losses.IGNORE
+    loss = losses.distillation_loss(student, teacher, labels, 0.3, 2.5)
+    soft = 2.5**2 * losses.forward_kl(student, teacher, mask, 2.5)
+    hard = torch.nn.functional.cross_entropy(student, labels)
+    torch.testing.assert_close(tuple(loss), (0.3 * soft + 0.7 * hard, soft, hard))
+
+
+def test_teacher_gets_no_gradient_it_was_not_asked_for():
+    student, teacher = pair(3, 5)
+    student.requires_grad_()
+    losses.forward_kl(student, teacher).backward()
+    assert teacher.grad is None and student.grad is not None
+
+
+def test_temperature_softmax():
+    probabilities = losses.softmax_with_temperature(torch.tensor([2.0, 1.0, 0.5, -torch.inf]), 2.0)
+    np.testing.assert_allclose(probabilities, [0.4810, 0.2918, 0.2272, 0], atol=1e-4)
+    assert losses.softmax_with_temperature(torch.tensor([1e4, 0.0]), 0.5).tolist() == [1, 0]
+
+
+BAD = {
+    "temperature": (lambda s, t: losses.forward_kl(s, t, temperature=0), "positive finite"),
+    "negative temperature": (lambda s, t: losses.softmax_with_temperature(s, -1), "positive finite"),
+    "NaN temperature": (lambda s, t: losses.reverse_kl(s, t, temperature=math.nan), "positive finite"),
+    "infinite temperature": (lambda s, t: losses.total_variation(s, t, temperature=math.inf), "positive finite"),
+    "vocabularies": (lambda s, t: losses.forward_kl(s, t[..., :4]), "student 5, teacher 4"),
+    "shapes": (lambda s, t: losses.forward_kl(s, t[:1]), "one shape"),
+    "mask": (lambda s, t: losses.forward_kl(s, t, mask=torch.ones(3, dtype=torch.bool)), "mask"),
+    "beta": (lambda s, t: losses.generalized_jsd(s, t, 1.2), "beta must lie between 0 and 1"),
+    "alpha": (lambda s, t: losses.distillation_loss(s, t, torch.tensor([0, 1]), -0.1, 1.0), "alpha must lie"),
+    "NaN alpha": (lambda s, t: losses.distillation_loss(s, t, torch.tensor([0, 1]), math.nan, 1.0), "alpha must lie"),
+    "labels": (lambda s, t: losses.distillation_loss(s, t, torch.tensor([0, 9]), 0.5, 1.0), "0..4"),
+    "label shape": (lambda s, t: losses.distillation_loss(s, t, torch.tensor([0]), 0.5, 1.0), "shape"),
+    "NaN student": (lambda s, t: losses.forward_kl(s * math.nan, t), "student logits hold NaN"),
+    "NaN teacher": (lambda s, t: losses.generalized_jsd(s, t * math.nan, 0.5), "teacher logits hold NaN"),
+    "integers": (lambda s, t: losses.forward_kl(s.long(), t), "floating-point"),
+    "alignment": (lambda s, t: losses.align_next_token(s[None], torch.zeros(1, 3)), "share batch and length"),
+    "too short": (lambda s, t: losses.align_next_token(s[None, :1], torch.zeros(1, 1)), "two positions"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_with_one_clear_sentence(case):
+    call, words = BAD[case]
+    with pytest.raises(ValueError, match=words) as refused:
+        call(*pair(2, 5))
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_repository_is_found():
+    assert runtime.data_folder().is_dir()
