@@ -1,0 +1,181 @@
+"""Recording, intervals, verdicts: the ledger says what the rows say, and something else when they do."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from distill_lessons import claims, experiments, results
+from distill_lessons.claims import Claim, Comparison
+from distill_lessons.results import Experiment
+
+CALLS = []
+
+
+def toy(arm, seed):
+    CALLS.append((arm, seed))
+    return {"score": {"a": 2.0, "b": 1.0}[arm] + 0.1 * seed}
+
+
+def breaks_at_b(arm, seed):
+    if arm == "b":
+        raise KeyboardInterrupt
+    return {"score": 1.0}
+
+
+TOY = Experiment("toy", ("a", "b"), (0, 1, 2), toy)
+
+
+def silent(line):
+    pass
+
+
+def test_recording_resumes_and_runs_nothing_twice(tmp_path):
+    CALLS.clear()
+    table = results.record(TOY, tmp_path / "out", tmp_path / "parts", silent)
+    assert len(CALLS) == 6 and len(table) == 6
+    (tmp_path / "parts" / "toy" / "b-1.json").unlink()  # one run lost
+    (tmp_path / "parts" / "toy" / "a-0.json").write_text("{")  # one file cut short
+    CALLS.clear()
+    again = results.record(TOY, tmp_path / "out", tmp_path / "parts", silent)
+    assert sorted(CALLS) == [("a", 0), ("b", 1)]
+    pd.testing.assert_frame_equal(again, table)
+    pd.testing.assert_frame_equal(results.load("toy", tmp_path / "out"), table)
+    about = json.loads((tmp_path / "out" / "toy.json").read_text())
+    assert about["seeds"] == 3 and about["torch"] and about["processor"] and about["date"]
+    assert "3 seeds" in results.provenance("toy", tmp_path / "out")
+
+
+def test_an_interrupted_experiment_keeps_what_was_finished(tmp_path):
+    broken = Experiment("toy", ("a", "b"), (0,), breaks_at_b)
+    with pytest.raises(KeyboardInterrupt):
+        results.record(broken, tmp_path, tmp_path / "parts", silent)
+    assert [path.name for path in (tmp_path / "parts" / "toy").iterdir()] == ["a-0.json"]
+    assert not (tmp_path / "toy.csv").exists()
+
+
+def test_a_number_that_is_not_finite_is_refused(tmp_path):
+    diverged = Experiment("toy", ("a",), (0,), not_finite)
+    with pytest.raises(ValueError, match="arm a, seed 0: score is not a finite number"):
+        results.record(diverged, tmp_path, tmp_path / "parts", silent)
+
+
+def not_finite(arm, seed):
+    return {"score": float("nan")}
+
+
+def test_missing_results_say_which_command_makes_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match="python -m distill_lessons.experiments nothing"):
+        results.load("nothing", tmp_path)
+
+
+def test_interval_covers_the_mean_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    for count in (5, 10):
+        covered = 0
+        for _ in range(300):
+            interval = results.bootstrap_interval(generator.normal(1.0, 2.0, count), resamples=1000)
+            covered += interval.low <= 1.0 <= interval.high
+        assert covered / 300 > 0.9, f"{covered / 300:.2f} with {count} values"
+
+
+def test_interval_is_near_students_t_for_a_plain_sample():
+    values = np.random.default_rng(1).normal(size=30)
+    interval = results.bootstrap_interval(values)
+    low, high = stats.t.interval(0.95, 29, values.mean(), stats.sem(values))
+    assert interval.low == pytest.approx(low, abs=0.05) and interval.high == pytest.approx(high, abs=0.05)
+    assert results.bootstrap_interval([3.0, 3.0]) == (3.0, 3.0, 3.0, 2)
+    with pytest.raises(ValueError):
+        results.bootstrap_interval([1.0, np.nan])
+
+
+def test_pairing_by_seed_removes_what_seeds_share():
+    rows = [("a", seed, 100 * seed + 1.0) for seed in range(5)] + [("b", seed, 100.0 * seed) for seed in range(5)]
+    table = pd.DataFrame(rows, columns=["arm", "seed", "value"]).assign(metric="score", experiment="toy")
+    assert results.paired_difference(table, "score", "a", "b") == (1, 1, 1, 5)
+    with pytest.raises(ValueError, match="no rows for arm 'c'"):
+        results.paired_difference(table, "score", "a", "c")
+
+
+def write(folder, differences, name="toy"):
+    """A table whose arms a and b differ by these numbers, one a seed."""
+    rows = [(name, "a", seed, "score", 1.0 + value) for seed, value in enumerate(differences)]
+    rows += [(name, "b", seed, "score", 1.0) for seed in range(len(differences))]
+    folder.mkdir(exist_ok=True)
+    pd.DataFrame(rows, columns=["experiment", "arm", "seed", "metric", "value"]).to_csv(folder / f"{name}.csv", index=False)
+
+
+BETTER = Comparison("everywhere", "toy", "score", "a", "b")
+
+
+@pytest.mark.parametrize(
+    "differences, verdict",
+    [
+        ([0.9, 1.0, 1.1, 1.2, 0.8], claims.HOLDS),
+        ([-0.9, -1.0, -1.1, -1.2, -0.8], claims.FAILS),
+        ([-1.0, 1.0, -0.5, 0.5, 0.1], claims.OPEN),
+        ([0.0, 0.0, 0.0, 0.0, 0.0], claims.OPEN),
+    ],
+)
+def test_the_verdict_follows_the_rows(tmp_path, differences, verdict):
+    write(tmp_path, differences)
+    row = claims.judge(Claim("C0", "a beats b", "nobody", "99", (BETTER,)), tmp_path)
+    assert row["verdict"] == verdict
+    assert row["estimate"] == pytest.approx(np.mean(differences), abs=1e-6)
+    assert row["seeds"] == 5
+
+
+def test_a_claim_that_holds_in_one_place_only_holds_under_a_condition(tmp_path):
+    write(tmp_path, [0.9, 1.0, 1.1, 1.2, 0.8])
+    write(tmp_path, [-0.9, -1.0, -1.1, -1.2, -0.8], name="other")
+    claim = Claim("C0", "a beats b", "nobody", "99", (BETTER, Comparison("there", "other", "score", "a", "b")))
+    assert claims.judge(claim, tmp_path)["verdict"] == claims.CONDITION
+    assert claims.overall([claims.FAILS, claims.OPEN]) == claims.FAILS
+    assert claims.overall([claims.OPEN, claims.OPEN]) == claims.OPEN
+
+
+def test_the_published_ledger_turns_when_its_rows_are_turned(tmp_path):
+    """Negate or move every recorded value: no claim of the ledger may keep the verdict of every comparison."""
+    for path in results.recorded_folder().glob("*.csv"):
+        table = pd.read_csv(path)
+        table["value"] = -table["value"] - 5
+        table.to_csv(tmp_path / path.name, index=False)
+    for before, after in zip(claims.ledger(), claims.ledger(folder=tmp_path)):
+        assert [test["verdict"] for test in before["comparisons"]] != [test["verdict"] for test in after["comparisons"]] or {
+            test["verdict"] for test in before["comparisons"]
+        } == {claims.OPEN}, before["id"]
+
+
+def test_ledger_rows_are_complete():
+    rows = claims.ledger()
+    assert len({row["id"] for row in rows}) == len(rows)
+    assert {"C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C24"} <= {row["id"] for row in rows}
+    for row in rows:
+        assert row["statement"] and row["source"] and row["arms"] and row["metric"]
+        for test in row["comparisons"]:
+            assert test["seeds"] >= 5 or "exact" in test["where"], (row["id"], test["where"])
+            assert test["interval"][0] <= test["estimate"] <= test["interval"][1]
+
+
+def test_command_line_prints_the_ledger_as_json():
+    printed = subprocess.run(
+        [sys.executable, "-m", "distill_lessons.claims", "--json"], capture_output=True, text=True, check=True
+    )
+    rows = json.loads(printed.stdout)
+    keys = {"id", "statement", "source", "lesson", "arms", "metric", "seeds", "estimate", "interval", "verdict"}
+    assert rows and all(keys <= set(row) for row in rows)
+
+
+def test_every_recorded_table_belongs_to_an_experiment_and_has_all_its_runs():
+    known = {experiment.name: experiment for experiment in experiments.find()}
+    tables = {path.stem for path in results.recorded_folder().glob("*.csv")}
+    assert tables == set(known)
+    for name, experiment in known.items():
+        table = results.load(name)
+        runs = set(zip(table.arm, table.seed))
+        assert runs == {(arm, seed) for arm in experiment.arms for seed in experiment.seeds}, name
+        assert results.provenance(name)
