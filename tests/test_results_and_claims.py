@@ -106,7 +106,9 @@ def write(folder, differences, name="toy"):
     rows = [(name, "a", seed, "score", 1.0 + value) for seed, value in enumerate(differences)]
     rows += [(name, "b", seed, "score", 1.0) for seed in range(len(differences))]
     folder.mkdir(exist_ok=True)
-    pd.DataFrame(rows, columns=["experiment", "arm", "seed", "metric", "value"]).to_csv(folder / f"{name}.csv", index=False)
+    pd.DataFrame(rows, columns=["experiment", "arm", "seed", "metric", "value"]).to_csv(
+        folder / f"{name}.csv", index=False
+    )
 
 
 BETTER = Comparison("everywhere", "toy", "score", "a", "b")
@@ -145,9 +147,9 @@ def test_the_published_ledger_turns_when_its_rows_are_turned(tmp_path):
         table["value"] = -table["value"] - 5
         table.to_csv(tmp_path / path.name, index=False)
     for before, after in zip(claims.ledger(), claims.ledger(folder=tmp_path)):
-        assert [test["verdict"] for test in before["comparisons"]] != [test["verdict"] for test in after["comparisons"]] or {
-            test["verdict"] for test in before["comparisons"]
-        } == {claims.OPEN}, before["id"]
+        assert [test["verdict"] for test in before["comparisons"]] != [
+            test["verdict"] for test in after["comparisons"]
+        ] or {test["verdict"] for test in before["comparisons"]} == {claims.OPEN}, before["id"]
 
 
 def test_ledger_rows_are_complete():

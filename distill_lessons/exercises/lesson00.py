@@ -28,7 +28,9 @@ def check_dollars(answer):
         if not close(got / expected, 1, 1e-6):
             factor = got / expected
             hint = {3600.0: "Are the seconds turned into hours?", 1e-6: "That is the cost of one token."}
-            why = next((text for size, text in hint.items() if close(factor / size, 1, 1e-3)), "Seconds first, then hours.")
+            why = next(
+                (text for size, text in hint.items() if close(factor / size, 1, 1e-3)), "Seconds first, then hours."
+            )
             raise Wrong(
                 f"At {speed:.0f} tokens/s and ${price:.2f} an hour a million tokens cost ${expected:.4g}, and yours is "
                 f"${got:.4g}. {why} (hint 1)"
@@ -48,7 +50,9 @@ def check_kept_layers(answer):
         if [got[0], got[1], got[-2], got[-1]] != [0, 1, total - 2, total - 1]:
             raise Wrong(f"Of {total} layers, 0, 1, {total - 2} and {total - 1} always stay; yours are {got} (hint 1).")
         if any(abs(a - b) > 0 for a, b in zip(got, expected)) and not _tied(got, total, depth):
-            raise Wrong(f"For {total} layers and depth {depth}, {expected} was expected and {got} came (hints 1 and 2).")
+            raise Wrong(
+                f"For {total} layers and depth {depth}, {expected} was expected and {got} came (hints 1 and 2)."
+            )
 
 
 def _tied(got, total, depth):
@@ -75,10 +79,12 @@ def check_answer_kl(answer):
             "The mask is not shifted: the logits at t predict the label at t + 1": rows[mask].mean(),
             "You divided by all positions and not by the answer tokens": (rows[:, :-1] * mask[:, 1:]).mean(),
             "You added up the answer tokens and did not divide by their number": rows[:, :-1][mask[:, 1:]].sum(),
-            "That is the reverse direction, from student to teacher": (np.exp(q) * (q - p)).sum(-1)[:, :-1][mask[:, 1:]].mean(),
-            "That is the cross-entropy: the teacher's own entropy is still in it": -(np.exp(p) * q).sum(-1)[:, :-1][
-                mask[:, 1:]
-            ].mean(),
+            "That is the reverse direction, from student to teacher": (np.exp(q) * (q - p))
+            .sum(-1)[:, :-1][mask[:, 1:]]
+            .mean(),
+            "That is the cross-entropy: the teacher's own entropy is still in it": -(np.exp(p) * q)
+            .sum(-1)[:, :-1][mask[:, 1:]]
+            .mean(),
         }
         why = next((text for text, value in mistakes.items() if close(got, value, 1e-3)), "Align, select, then average")
         raise Wrong(f"{why}. Expected {expected:.4f} nats per answer token, and {got:.4f} came (hints 1 and 2).")

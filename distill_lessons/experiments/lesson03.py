@@ -359,11 +359,11 @@ CLAIMS = (
             Comparison(
                 "planted errors: alpha 0.5–0.9 beats 0–0.3", "lesson03-alpha", "accuracy", "planted-high", "planted-low"
             ),
-            Comparison("planted errors: alpha 0.5 beats 0", "lesson03-alpha", "accuracy", "planted-0.5", "hard"),
+            Comparison("planted errors: alpha 0.5–0.9 beats 0", "lesson03-alpha", "accuracy", "planted-high", "hard"),
             Comparison(
                 "sound teacher: alpha 0.5–0.9 beats 0–0.3", "lesson03-alpha", "accuracy", "sound-high", "sound-low"
             ),
-            Comparison("sound teacher: alpha 0.5 beats 0", "lesson03-alpha", "accuracy", "sound-0.5", "hard"),
+            Comparison("sound teacher: alpha 0.5–0.9 beats 0", "lesson03-alpha", "accuracy", "sound-high", "hard"),
             Comparison("sound teacher: alpha 0.5 beats 1", "lesson03-alpha", "accuracy", "sound-0.5", "sound-1"),
         ),
     ),

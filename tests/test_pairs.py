@@ -1,0 +1,180 @@
+"""The pairs: data, splits, students made of teachers, and what happens when something is missing."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from distill_lessons import generation, runtime
+from distill_lessons.pairs import digits, smollm
+from distill_lessons.pairs.smollm_prompts import prompts
+
+
+def test_digits_splits_are_disjoint_and_fixed():
+    data, again = digits.load(), digits.load()
+    assert [len(part) for part in data] == [997, 997, 200, 200, 600, 600]
+    assert all(torch.equal(one, other) for one, other in zip(data, again))
+    assert data.train_images.min() >= 0 and data.train_images.max() <= 1
+    rows = torch.cat([data.train_images, data.val_images, data.test_images]).unique(dim=0)
+    assert len(rows) == 1797
+
+
+def test_shift_moves_by_at_most_one_pixel_and_keeps_the_ink():
+    image = torch.zeros(50, 8, 8)
+    image[:, 3, 4] = 1
+    moved = digits.shift(image.reshape(50, 64), torch.Generator().manual_seed(0)).view(50, 8, 8)
+    places = moved.nonzero()[:, 1:]
+    assert len(places) == 50 and moved.sum() == 50
+    assert (places - torch.tensor([3, 4])).abs().max() == 1
+    assert len(places.unique(dim=0)) == 9
+
+
+def test_students_have_the_sizes_that_the_page_says():
+    assert sum(weight.numel() for weight in digits.student(16).parameters()) == 1482
+    assert sum(weight.numel() for weight in digits.student(32).parameters()) == 3466
+
+
+def test_kept_layers():
+    assert smollm.kept_layers(30, 16) == [0, 1, 3, 5, 7, 9, 11, 13, 16, 18, 20, 22, 24, 26, 28, 29]
+    for total in range(4, 40):
+        for depth in range(4, total + 1):
+            layers = smollm.kept_layers(total, depth)
+            assert len(set(layers)) == depth and layers == sorted(layers)
+            assert {0, 1, total - 2, total - 1} <= set(layers)
+    assert smollm.kept_layers(30, 30) == list(range(30))
+    for depth in (3, 31):
+        with pytest.raises(ValueError, match="between 4 and the teacher's 30"):
+            smollm.kept_layers(30, depth)
+
+
+def small_llama(layers=6):
+    config = LlamaConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_hidden_layers=layers,
+        vocab_size=300,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    torch.manual_seed(0)
+    return LlamaForCausalLM(config)
+
+
+def test_student_is_the_teacher_without_some_layers():
+    teacher = small_llama()
+    student = smollm.student(teacher, depth=4)
+    by_hand = small_llama()
+    by_hand.model.layers = torch.nn.ModuleList([by_hand.model.layers[i] for i in (0, 1, 4, 5)])
+    for place, layer in enumerate(by_hand.model.layers):
+        layer.self_attn.layer_idx = place
+    tokens = torch.randint(0, 300, (2, 7))
+    device = runtime.device()
+    with torch.no_grad():
+        expected = by_hand(tokens, use_cache=False).logits
+        got = student(tokens.to(device), use_cache=False).logits.cpu()
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+    assert all(weight.requires_grad for weight in student.parameters())
+    student.model.layers[0].mlp.up_proj.weight.data.zero_()  # the student's weights are its own
+    assert teacher.model.layers[0].mlp.up_proj.weight.abs().sum() > 0
+    assert smollm.student(teacher, depth=6).num_parameters() == teacher.num_parameters()
+
+
+def test_student_of_something_else_is_refused():
+    with pytest.raises(ValueError, match="model.layers"):
+        smollm.student(torch.nn.Linear(2, 2))
+
+
+def test_another_teacher_by_folder(tmp_path, monkeypatch):
+    small_llama().save_pretrained(tmp_path)
+    tokenizer = smollm.tokenizer()
+    tokenizer.save_pretrained(tmp_path)
+    monkeypatch.setenv("DISTILL_TEACHER", str(tmp_path))
+    teacher = smollm.teacher()
+    assert len(teacher.model.layers) == 6 and not teacher.training
+    assert not any(weight.requires_grad for weight in teacher.parameters())
+    assert len(smollm.student(teacher, 4).model.layers) == 4
+    assert isinstance(smollm.tokenizer(), PreTrainedTokenizerFast)
+
+
+def test_a_teacher_that_cannot_be_loaded_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILL_TEACHER", str(tmp_path / "nowhere"))
+    with pytest.raises(OSError, match="DISTILL_TEACHER"):
+        smollm.teacher()
+
+
+def test_missing_weights_say_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.delenv("DISTILL_TEACHER", raising=False)
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path))
+    monkeypatch.setattr(smollm.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="make setup"):
+        smollm.teacher()
+
+
+def test_a_cut_or_edited_cache_is_noticed(tmp_path):
+    (tmp_path / "weights").write_text("abc")
+    files = {"weights": {"bytes": 3, "sha256": runtime.sha256(tmp_path / "weights")}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": files}))
+    assert smollm._complete(tmp_path) and smollm._complete(tmp_path, checksums=True)
+    (tmp_path / "weights").write_text("abd")
+    assert smollm._complete(tmp_path) and not smollm._complete(tmp_path, checksums=True)
+    (tmp_path / "weights").write_text("ab")
+    assert not smollm._complete(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    assert not smollm._complete(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(OSError, match="free some disk space"), runtime.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_responses_are_split_by_prompt():
+    rows = smollm.rows()
+    assert [len(smollm.rows(split)) for split in ("train", "validation", "test")] == [800, 32, 48]
+    assert len({row["prompt"] for row in rows}) == len(rows) == 880
+    assert [row["prompt"] for row in rows] == prompts()
+    assert (runtime.data_folder() / "smollm" / "responses.jsonl").stat().st_size < 2e6
+
+
+def test_encoding_learns_the_answer_and_its_end_and_nothing_else():
+    tokenizer = smollm.tokenizer()
+    rows = [
+        {"prompt": "What is rain?", "response": "Water.", "finished": True},
+        {"prompt": "What is snow?", "response": "Frozen water", "finished": False},
+    ]
+    ended, cut = smollm.encode(tokenizer, rows)
+    learned = [label for label in ended["labels"] if label != -100]
+    assert tokenizer.decode(learned[:-1]) == "Water." and learned[-1] == tokenizer.eos_token_id
+    assert cut["labels"][-1] != tokenizer.eos_token_id
+    batch = smollm.collator(tokenizer)([ended, cut])
+    assert ((batch["labels"] == -100) | (batch["attention_mask"] == 1)).all()
+    assert len([x for x in smollm.encode(tokenizer, rows, max_response=1)[1]["labels"] if x != -100]) == 1
+    with pytest.raises(ValueError, match="no response"):
+        smollm.encode(tokenizer, [{"prompt": "Hm?", "response": "", "finished": False}])
+
+
+def test_batched_generation_equals_one_prompt_at_a_time():
+    teacher, tokenizer = smollm.teacher(), smollm.tokenizer()
+    questions = ["What is rain?", "Name three things that have to do with the capital of France."]
+    together = generation.generate(teacher, tokenizer, questions, max_new_tokens=8)
+    alone = [generation.generate(teacher, tokenizer, [question], max_new_tokens=8)[0] for question in questions]
+    assert together == alone
+    drawn = [generation.generate(teacher, tokenizer, questions, 8, temperature=1.0, seed=seed) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_the_package_needs_no_particular_working_directory(tmp_path):
+    code = "from distill_lessons.pairs import smollm; print(len(smollm.rows('test')))"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "48"
