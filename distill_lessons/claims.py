@@ -116,6 +116,13 @@ def ledger(lesson=None, folder=None):
     return [judge(claim, folder) for claim in every if lesson in (None, claim.lesson)]
 
 
+def claimed(low, high):
+    """Where the claim puts the difference, in words."""
+    if high is None:
+        return f"above {low:g}"
+    return f"below {high:g}" if low is None else f"{low:g} to {high:g}"
+
+
 def report(rows):
     """The ledger as text: a claim a paragraph, a comparison a line."""
     lines = []
@@ -128,7 +135,8 @@ def report(rows):
             unit = f" {test['unit']}" if test["unit"] else ""
             lines.append(
                 f"    {test['where']}: {test['metric']}, {arms} = {test['estimate']:+.3g}{span}{unit}, "
-                f"{test['seeds']} seed{'s' if test['seeds'] != 1 else ''} → {test['verdict']}"
+                f"{test['seeds']} seed{'s' if test['seeds'] != 1 else ''}; claimed {claimed(*test['expected'])}"
+                f" → {test['verdict']}"
             )
         lines.append(f"    verdict: {row['verdict'].upper()}")
         lines.append("")

@@ -52,7 +52,8 @@ def arms(table, metric, names, title, x, axes=None, better="higher", scale=1.0, 
         axes.plot(values, np.full(len(values), row + 0.18), "o", color=colour, alpha=0.25, markersize=4)
         axes.plot([interval.low, interval.high], [row, row], "-", color=colour, linewidth=2.5)
         axes.plot(interval.estimate, row, "o", color=colour, markersize=8)
-        axes.annotate(f"{interval.estimate:.3g}", (interval.estimate, row), (0, 8), textcoords="offset points", ha="center",
+        text = f"{interval.estimate:{'.1f' if scale == 100 else '.3g'}}"
+        axes.annotate(text, (interval.estimate, row), (0, 8), textcoords="offset points", ha="center",
                       fontsize="small")  # fmt: skip
     axes.set_yticks(range(len(names)), names.values())
     axes.set_ylim(len(names) - 0.4, -0.7)
@@ -60,14 +61,14 @@ def arms(table, metric, names, title, x, axes=None, better="higher", scale=1.0, 
     return finish(axes, title, f"{x} ({better} is better)", "")
 
 
-def sweep(table, metric, arms_by_line, title, x, y, axes=None, scale=1.0):
+def sweep(table, metric, arms_by_line, title, x, y, axes=None, scale=1.0, colours=COLOURS):
     """A line per method over a numeric setting, with a band for the 95% interval over seeds.
 
     Args:
         arms_by_line: dict of line label to {setting: arm}.
     """
     axes = axes or plt.subplots()[1]
-    for (label, points), colour in zip(arms_by_line.items(), COLOURS):
+    for (label, points), colour in zip(arms_by_line.items(), colours):
         intervals = [
             results.bootstrap_interval(results.per_seed(table, metric, arm) * scale) for arm in points.values()
         ]

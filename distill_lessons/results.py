@@ -25,12 +25,16 @@ from distill_lessons import runtime
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is run: ``run(arm, seed)`` returns a dict of metric to number; `arms` are names, `seeds` whole numbers."""
+    """What is run: ``run(arm, seed)`` returns a dict of metric to number; `arms` are names, `seeds` whole numbers.
+
+    `devices` says where it is worth recording: the small classifiers gain nothing from a GPU.
+    """
 
     name: str
     arms: tuple
     seeds: tuple
     run: Callable
+    devices: tuple = ("cpu",)
 
 
 def recorded_folder(device="cpu"):

@@ -58,6 +58,12 @@ def soften_power_of_probabilities(logits, T):
     return p / p.sum(dim=-1, keepdim=True)
 
 
+def soften_forgets_values(logits, T):
+    z = logits / T
+    e = (z - z.max(dim=-1, keepdim=True)).exp()
+    return e / e.sum(dim=-1, keepdim=True)
+
+
 def soften_clamps(logits, T):
     return soften_overflows(logits.clamp(-80, 80), T)
 
@@ -97,6 +103,10 @@ def entropy_softmax_again(p):
     return entropy(torch.softmax(p, dim=-1))
 
 
+def entropy_keeps_axis(p):
+    return entropy(p).unsqueeze(-1)
+
+
 def entropy_without_weights(p):
     return -p.clamp(min=1e-30).log().sum(-1)
 
@@ -132,6 +142,10 @@ def top_mass_kth_only(logits, k, T):
     return torch.softmax(logits / T, dim=-1).topk(k, dim=-1).values[..., -1]
 
 
+def top_mass_keeps_axis(logits, k, T):
+    return torch.softmax(logits / T, dim=-1).topk(k, dim=-1).values.sum(-1, keepdim=True)
+
+
 def top_mass_tempered_late(logits, k, T):
     return torch.softmax(logits, dim=-1).topk(k, dim=-1).values.sum(-1) / T
 
@@ -153,6 +167,18 @@ def temperature_for_entropy(logits, target):
     return bisect(logits, target, 1e-4, 1e4, 60)
 
 
+def temperature_in_a_tensor(logits, target):
+    return torch.tensor(temperature_for_entropy(logits, target))
+
+
+def temperature_in_a_vector(logits, target):
+    return torch.tensor([temperature_for_entropy(logits, target)])
+
+
+def temperature_between_the_promised_ends(logits, target):
+    return bisect(logits, target, 0.01, 200.0, 50)
+
+
 def temperature_wrong_half(logits, target):
     return bisect(logits, target, 1e-4, 1e4, 60, grows=False)
 
@@ -163,6 +189,49 @@ def temperature_few_steps(logits, target):
 
 def temperature_narrow_ends(logits, target):
     return bisect(logits, target, 0.1, 10.0, 60)
+
+
+def temperature_from_a_fine_grid(logits, target):
+    grid = torch.logspace(-2, math.log10(200), 1000, dtype=torch.float64).unsqueeze(-1)
+    return grid[(entropy(torch.softmax(logits / grid, dim=-1)) - target).abs().argmin()]
+
+
+def temperature_of_the_page(logits, target):
+    return bisect(logits, target, 0.1, 100.0, 20)
+
+
+def temperature_low_end_too_high(logits, target):
+    return bisect(logits, target, 0.1, 1e3, 60)
+
+
+def temperature_high_end_too_low(logits, target):
+    return bisect(logits, target, 1e-3, 100.0, 60)
+
+
+def temperature_twenty_linear_steps(logits, target):
+    return bisect(logits, target, 1e-3, 1e3, 20, geometric=False)
+
+
+def temperature_through_nan(logits, target, soften=soften_overflows, low=1e-3, high=1e3):
+    for _ in range(50):
+        middle = math.sqrt(low * high)
+        if entropy_nan(soften(logits, middle)) < target:
+            low = middle
+        else:
+            high = middle
+    return middle
+
+
+def temperature_through_nan_of_zero(logits, target):
+    return temperature_through_nan(logits, target, soften=soften)
+
+
+def temperature_through_nan_from_the_promised_ends(logits, target):
+    return temperature_through_nan(logits, target, low=0.01, high=200.0)
+
+
+def temperature_as_text(logits, target):
+    return f"{temperature_for_entropy(logits, target):.6f}"
 
 
 def temperature_in_bits(logits, target):
@@ -225,6 +294,29 @@ def share_wide_rounding(row_a, T_a, row_b, T_b):
     return could_share(row_a, T_a, row_b, T_b, slack=0.01)
 
 
+def share_narrow_rounding(row_a, T_a, row_b, T_b):
+    return could_share(row_a, T_a, row_b, T_b, slack=0.004)
+
+
+def share_slightly_narrow(row_a, T_a, row_b, T_b):
+    return could_share(row_a, T_a, row_b, T_b, slack=0.0045)
+
+
+def share_slightly_wide(row_a, T_a, row_b, T_b):
+    return could_share(row_a, T_a, row_b, T_b, slack=0.006)
+
+
+def share_rounds_both_one_way(row_a, T_a, row_b, T_b):
+    for i, j in itertools.combinations(range(len(row_a)), 2):
+        ends = [
+            sorted(T * math.log((row[i] + half) / (row[j] + half)) for half in (-0.005, 0.005))
+            for row, T in ((row_a, T_a), (row_b, T_b))
+        ]
+        if max(ends[0][0], ends[1][0]) > min(ends[0][1], ends[1][1]):
+            return False
+    return True
+
+
 def share_divides(row_a, T_a, row_b, T_b):
     return could_share(row_a, 1 / T_a, row_b, 1 / T_b)
 
@@ -253,6 +345,10 @@ RIGHT = {
     "1.4": temperature_for_entropy,
     "1.5": could_share,
 }
+# Other right ways, each with its exercise.
+ALSO_RIGHT = {
+    "1.4": [temperature_in_a_tensor, temperature_in_a_vector, temperature_between_the_promised_ends],
+}
 
 WRONG = {
     "1.1": [
@@ -266,6 +362,7 @@ WRONG = {
         soften_in_place,
         soften_power_of_probabilities,
         soften_clamps,
+        soften_forgets_values,
     ],
     "1.2": [
         entropy_nan,
@@ -276,6 +373,7 @@ WRONG = {
         entropy_coarse_constant,
         entropy_softmax_again,
         entropy_without_weights,
+        entropy_keeps_axis,
     ],
     "1.3": [
         top_mass_renormalised,
@@ -285,6 +383,7 @@ WRONG = {
         top_mass_smallest,
         top_mass_kth_only,
         top_mass_tempered_late,
+        top_mass_keeps_axis,
     ],
     "1.4": [
         temperature_wrong_half,
@@ -294,6 +393,15 @@ WRONG = {
         temperature_linear_and_short,
         temperature_by_proportion,
         temperature_from_a_grid,
+        temperature_from_a_fine_grid,
+        temperature_of_the_page,
+        temperature_low_end_too_high,
+        temperature_high_end_too_low,
+        temperature_twenty_linear_steps,
+        temperature_through_nan,
+        temperature_through_nan_of_zero,
+        temperature_through_nan_from_the_promised_ends,
+        temperature_as_text,
     ],
     "1.5": [
         share_exactly,
@@ -308,5 +416,9 @@ WRONG = {
         share_never,
         share_uncentred,
         share_by_average,
+        share_narrow_rounding,
+        share_slightly_narrow,
+        share_slightly_wide,
+        share_rounds_both_one_way,
     ],
 }

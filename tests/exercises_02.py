@@ -20,6 +20,10 @@ def means_without_temperature(logits, labels, T):
     return mean_soft_targets(logits, labels, 1.0)
 
 
+def means_at_a_fixed_temperature(logits, labels, T):
+    return mean_soft_targets(logits, labels, 4)
+
+
 def means_multiplied(logits, labels, T):
     return mean_soft_targets(logits, labels, 1 / T)
 
@@ -149,6 +153,12 @@ def without_class_information(targets, labels):
     own = F.one_hot(labels, targets.shape[-1]).bool()
     on = targets[own].unsqueeze(-1)
     return torch.where(own, on, (1 - on) / (targets.shape[-1] - 1))
+
+
+def flatten_ten_classes(targets, labels):
+    own = F.one_hot(labels, 10).bool()
+    on = targets[own].unsqueeze(-1)
+    return torch.where(own, on, (1 - on) / 9)
 
 
 def flatten_largest(targets, labels):
@@ -302,6 +312,10 @@ def bias_always_class_3(logits, label, share):
     return bias_for_share(logits, 3, share)
 
 
+def bias_none(logits, label, share):
+    return 0.0
+
+
 def bias_counts_images(logits, label, share):
     return needed_bias(logits, label).sort().values[int(share * 200)].item()
 
@@ -328,6 +342,7 @@ ALSO_RIGHT = {
 WRONG = {
     "2.1": [
         means_without_temperature,
+        means_at_a_fixed_temperature,
         means_multiplied,
         means_of_logits_first,
         means_transposed,
@@ -359,6 +374,7 @@ WRONG = {
     ],
     "2.4": [
         flatten_largest,
+        flatten_ten_classes,
         flatten_divides_by_all,
         flatten_over_batch,
         flatten_mean_of_rest_over_batch,
@@ -381,6 +397,7 @@ WRONG = {
         bias_positive_only,
         bias_log_odds,
         bias_always_class_3,
+        bias_none,
         bias_counts_images,
         bias_in_place,
     ],

@@ -131,6 +131,23 @@ def masked_shifted(student_logits, teacher_logits, mask):
     return masked(student_logits[:, :-1], teacher_logits[:, :-1], mask[:, 1:])
 
 
+def masked_where(student_logits, teacher_logits, mask):
+    return torch.where(mask, rows_of(student_logits, teacher_logits), 0.0).sum() / mask.sum()
+
+
+def masked_rows_afterwards(student_logits, teacher_logits, mask):
+    return rows_of(student_logits, teacher_logits)[mask].mean()
+
+
+def masked_nan_to_num(student_logits, teacher_logits, mask):
+    return (rows_of(student_logits, teacher_logits).nan_to_num() * mask).sum() / mask.sum()
+
+
+def masked_filled_first(student_logits, teacher_logits, mask):
+    student_logits, teacher_logits = (z.masked_fill(~mask.unsqueeze(-1), 0.0) for z in (student_logits, teacher_logits))
+    return rows_of(student_logits, teacher_logits).sum() / mask.sum()
+
+
 # --- 3.3 -------------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +356,39 @@ def jsd_batchmean(student_logits, teacher_logits, beta):
     return jsd(student_logits, teacher_logits, beta) * student_logits.shape[1:-1].numel()
 
 
+def jsd_epsilon(student_logits, teacher_logits, beta):
+    log_q, log_p = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
+    if beta in (0, 1):
+        return jsd(student_logits, teacher_logits, beta)
+    log_m = (beta * log_p.exp() + (1 - beta) * log_q.exp() + 1e-9).log()
+    return beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m)
+
+
+def jsd_epsilon_everywhere(student_logits, teacher_logits, beta):
+    q, p = student_logits.softmax(-1), teacher_logits.softmax(-1)
+
+    def kl_epsilon(a, b):
+        return (a * ((a + 1e-8).log() - (b + 1e-8).log())).sum(-1).mean()
+
+    if beta in (0, 1):
+        return kl_epsilon(p, q) if beta == 0 else kl_epsilon(q, p)
+    m = beta * p + (1 - beta) * q
+    return beta * kl_epsilon(p, m) + (1 - beta) * kl_epsilon(q, m)
+
+
+def jsd_by_kl_div(student_logits, teacher_logits, beta):
+    log_q, log_p = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
+
+    def kl_of(log_a, log_b):
+        return F.kl_div(log_b, log_a, reduction="none", log_target=True).sum(-1).mean()
+
+    if beta in (0, 1):
+        return kl_of(log_p, log_q) if beta == 0 else kl_of(log_q, log_p)
+    weights = torch.tensor([beta, 1 - beta]).log().view(2, *[1] * log_p.ndim)
+    log_m = torch.logsumexp(torch.stack([log_p, log_q]) + weights, 0)
+    return beta * kl_of(log_p, log_m) + (1 - beta) * kl_of(log_q, log_m)
+
+
 # --- 3.5 -------------------------------------------------------------------------------------------------------------
 
 
@@ -405,6 +455,7 @@ def naive(student_logits, teacher_logits, labels, alpha, T):
 
 
 RIGHT = {"3.1": reverse, "3.2": masked, "3.3": invariant, "3.4": jsd, "3.5": repaired}
+ALSO_RIGHT = {"3.2": [masked_filled_first], "3.4": [jsd_by_kl_div]}
 WRONG = {
     "3.1": [
         reverse_forward,
@@ -434,6 +485,9 @@ WRONG = {
         masked_by_length,
         masked_inverted,
         masked_shifted,
+        masked_where,
+        masked_rows_afterwards,
+        masked_nan_to_num,
     ],
     "3.3": [
         invariant_always,
@@ -467,6 +521,8 @@ WRONG = {
         jsd_detached_weight,
         jsd_ends_by_tolerance,
         jsd_batchmean,
+        jsd_epsilon,
+        jsd_epsilon_everywhere,
     ],
     "3.5": [
         naive,

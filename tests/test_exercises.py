@@ -14,6 +14,12 @@ ROOT = runtime.REPOSITORY
 LESSONS = sorted(path.stem.removeprefix("exercises_") for path in Path(__file__).parent.glob("exercises_*.py"))
 ANSWERS = {lesson: importlib.import_module(f"exercises_{lesson}") for lesson in LESSONS}
 RIGHT = [(exercise, answer) for module in ANSWERS.values() for exercise, answer in module.RIGHT.items()]
+ALSO_RIGHT = [  # other ways to solve an exercise
+    (exercise, answer)
+    for module in ANSWERS.values()
+    for exercise, answers in getattr(module, "ALSO_RIGHT", {}).items()
+    for answer in answers
+]
 WRONG = [
     pytest.param(exercise, answer, id=f"{exercise}-{number}")
     for module in ANSWERS.values()
@@ -48,7 +54,7 @@ def test_every_exercise_has_check_stub_solution_and_wrong_answers(lesson):
         assert len(answers) >= 3
 
 
-@pytest.mark.parametrize("exercise, answer", RIGHT, ids=[exercise for exercise, _ in RIGHT])
+@pytest.mark.parametrize("exercise, answer", RIGHT + ALSO_RIGHT)
 def test_right_answers_pass_on_any_input(exercise, answer):
     for _ in range(5):
         assert exercises.verdict(exercise, answer) == f"✓ {exercise}"

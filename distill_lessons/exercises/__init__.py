@@ -75,6 +75,8 @@ def number(answer):
 def _array(value):
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().double().numpy()
+    if isinstance(value, str):
+        raise Wrong(f"A number was expected, and a text came: {value!r}. Return the number itself.")
     try:
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError):

@@ -13,12 +13,28 @@ def _random(low, high):
     return low + (high - low) * torch.rand(()).item()
 
 
+def _shown(answer):
+    """A single number with four decimals, anything else as it is."""
+    array = torch.as_tensor(answer)
+    return f"{array.item():.4f}" if array.numel() == 1 else repr(answer)
+
+
+def _refuse_kept_axis(answer, expected):
+    if close(answer, expected.unsqueeze(-1)):
+        raise Wrong("Right numbers, wrong shape: drop keepdim.")
+
+
 def check_soften(soften):
     """1.1: softmax with temperature, for any leading shape, stable for logits of 1000."""
     logits = 3 * torch.randn(7)
     temperature = _random(1.7, 4.0)
     expected = torch.softmax(logits.double() / temperature, dim=-1)
-    answer = soften(logits.clone(), temperature)
+    try:
+        answer = soften(logits.clone(), temperature)
+    except TypeError as error:
+        if "return_types" not in str(error):
+            raise
+        raise Wrong("max(dim=...) returns the values and where they are: take .values of it. (hint 2)") from None
     if not close(answer, expected):
         total = float(torch.as_tensor(answer).sum())
         if abs(total - 1) > 1e-3:
@@ -46,7 +62,7 @@ def check_soften(soften):
         if not close(answer, expected):
             raise Wrong(
                 f"Logits around +1000 and −1000 at T={temperature:.0f} should give {expected[0].numpy().round(3)} in "
-                f"both rows, and yours give {torch.as_tensor(answer).numpy().round(3).tolist()}: exp overflows or "
+                f"both rows, and yours give {torch.as_tensor(answer).double().numpy().round(3).tolist()}: exp overflows or "
                 "underflows. Take each row's own maximum off first. (hint 2)"
             )
     kept = large.clone()
@@ -63,13 +79,14 @@ def check_entropy(entropy):
     expected = -(p.double() * p.double().log()).sum()
     answer = entropy(p.clone())
     if not close(answer, expected):
+        _refuse_kept_axis(answer, expected)
         if close(answer, expected / math.log(2)):
             raise Wrong("This is the entropy in bits: a nat is counted with the natural logarithm. (hint 1)")
         if close(answer, -expected):
             raise Wrong("The sign is wrong: log p is negative, and entropy is never below 0. (hint 1)")
         if close(answer, expected / 9):
             raise Wrong("You take the mean over the classes: entropy is the sum of −p log p. (hint 1)")
-        raise Wrong(f"Entropy should be {expected:.4f} nats, and this came: {answer}. (hint 1)")
+        raise Wrong(f"Entropy should be {expected:.4f} nats, and this came: {_shown(answer)}. (hint 1)")
     sure = torch.zeros(6)
     sure[torch.randint(6, ())] = 1.0
     if not close(entropy(sure), 0.0):
@@ -86,7 +103,9 @@ def check_entropy(entropy):
     rows = torch.softmax(torch.randn(4, 3, 6), dim=-1)
     rows[0, 0] = torch.tensor([0.5, 0.5, 0, 0, 0, 0])
     expected = torch.special.entr(rows.double()).sum(-1)
-    if not close(entropy(rows), expected):
+    answer = entropy(rows)
+    if not close(answer, expected):
+        _refuse_kept_axis(answer, expected)
         raise Wrong(
             "For probabilities of shape [4, 3, 6] twelve entropies are expected, shape [4, 3], one for each row. "
             "Over which axis do you sum? (hint 1)"
@@ -101,7 +120,10 @@ def check_top_mass(top_mass):
     expected = p.sort(descending=True).values[:k].sum()
     answer = top_mass(logits.clone(), k, temperature)
     if not close(answer, expected):
-        told = f"The {k} likeliest of 200 tokens hold {expected:.4f} at T={temperature:.2f}, and yours {answer}. "
+        _refuse_kept_axis(answer, expected)
+        told = (
+            f"The {k} likeliest of 200 tokens hold {expected:.4f} at T={temperature:.2f}, and yours {_shown(answer)}. "
+        )
         if close(answer, 1.0):
             raise Wrong(told + "You normalise over the k tokens alone: softmax over all first, then pick. (hint 1)")
         if close(answer, p[:k].sum()):
@@ -111,7 +133,9 @@ def check_top_mass(top_mass):
         raise Wrong(told + "Soften all 200 first, then sum the k largest probabilities. (hint 1)")
     batch = 3 * torch.randn(4, 5, 50)
     expected = torch.softmax(batch.double() / 2, dim=-1).sort(dim=-1, descending=True).values[..., :7].sum(-1)
-    if not close(top_mass(batch.clone(), 7, 2.0), expected):
+    answer = top_mass(batch.clone(), 7, 2.0)
+    if not close(answer, expected):
+        _refuse_kept_axis(answer, expected)
         raise Wrong(
             "Logits of shape [4, 5, 50] should give masses of shape [4, 5], one for each row, and yours differ: "
             "sort and sum over the last axis only. (hint 2)"
@@ -125,13 +149,23 @@ def _entropy_at(logits, temperature):
     return torch.special.entr(p).sum().item()
 
 
+def _halves_well(find):
+    """Whether a search finds T=5 where no temperature on the way to it is low."""
+    logits = torch.linspace(-3, 3, 10)
+    return 4 < number(find(logits, _entropy_at(logits, 5.0))) < 6
+
+
 def check_temperature_for_entropy(find):
-    """1.4: the temperature at which a distribution has a given entropy."""
-    for size, scale in ((10, 1.0), (10, 30.0), (5000, 3.0), (5000, 0.2), (50, 8.0), (1000, 60.0)):
+    """1.4: the temperature at which a distribution has a given entropy, from 0.01 to 200."""
+    anywhere = [
+        (size, scale, 0.4, 2.0) for size, scale in ((10, 1), (10, 30), (5000, 3), (5000, 0.2), (50, 8), (1000, 60))
+    ]
+    at_the_ends = [(100, 0.012, 0.95, 1.05), (500, 180.0, 0.95, 1.05)]
+    for size, scale, least, most in anywhere + at_the_ends:
         target = 0.0
         while not 0.1 < target < math.log(size) - 0.1:
             logits = scale * torch.randn(size)
-            right = scale * math.exp(_random(math.log(0.4), math.log(2.0)))
+            right = scale * math.exp(_random(math.log(least), math.log(most)))
             target = _entropy_at(logits, right)
         temperature = number(find(logits.clone(), target))
         if temperature <= 0:
@@ -139,11 +173,22 @@ def check_temperature_for_entropy(find):
                 f"A temperature is positive, and yours is {temperature:.4g}. Bisect between positive ends. (hint 1)"
             )
         got = _entropy_at(logits, temperature)
-        if abs(got - target) > 0.002:
+        if abs(got - target) > 0.0011:
+            told = f"{size} logits should have entropy {target:.3f} nats. Your T={temperature:.4g} gives {got:.3f}; "
+            told += f"T={right:.4g} would do. "
+            if temperature < min(0.11, right / 3) and _halves_well(find):
+                raise Wrong(
+                    told + "Your search ran to its low end. Is an entropy NaN there? NaN < target is False. Use a "
+                    "stable softmax (1.1) and an entropy that is safe at 0 (1.2)."
+                )
+            if (size, scale, least, most) in at_the_ends:
+                raise Wrong(
+                    told + "The answer may lie anywhere between 0.01 and 200: are your first ends wide enough, and do "
+                    "you halve often enough, in the geometric middle? (hint 2)"
+                )
             raise Wrong(
-                f"{size} logits should have entropy {target:.3f} nats. Your T={temperature:.4g} gives {got:.3f}; "
-                f"T={right:.4g} would do. Entropy grows with T: which half do you keep, are your first ends wide "
-                "enough, and do you halve often enough? (hints 1 and 2)"
+                told + "Entropy grows with T: which half do you keep, are your first ends wide enough, and do you "
+                "halve often enough? (hints 1 and 2)"
             )
 
 
@@ -153,6 +198,16 @@ ONE_PAIR = (
     ((0.51, 0.21, 0.28), 1.0, (0.41, 0.27, 0.32), 2.0, (0, 2)),
     ((0.09, 0.77, 0.14), 1.0, (0.19, 0.59, 0.22), 2.0, (1, 2)),
 )
+# Rows that share logits, and rows that do not, by little: half-widths of 0.0046 and of 0.0054 give other answers.
+NARROWLY = (
+    ((0.40, 0.50, 0.10), 1.0, (0.38, 0.42, 0.20), 2.0, True),
+    ((0.23, 0.46, 0.31), 1.0, (0.30, 0.37, 0.33), 4.0, True),
+    ((0.12, 0.76, 0.12), 1.0, (0.22, 0.55, 0.23), 2.0, True),
+    ((0.43, 0.31, 0.26), 2.0, (0.38, 0.32, 0.30), 5.0, False),
+    ((0.49, 0.24, 0.27), 1.0, (0.42, 0.28, 0.30), 2.0, False),
+    ((0.43, 0.06, 0.51), 1.0, (0.38, 0.22, 0.40), 4.0, False),
+)
+EVERY_PAIR = "Do you look at every pair of classes, and do you allow exactly 0.005 each way on both numbers? (hint 2)"
 
 
 def _gap_ranges(row, temperature):
@@ -221,8 +276,13 @@ def check_could_share(could_share):
         if _yes_or_no(could_share(list(row_a), t_a, list(row_b), t_b)):
             raise Wrong(
                 f"{list(row_a)} at T={t_a} and {list(row_b)} at T={t_b} disagree about classes {i} and {j} alone, and "
-                "you say that they can share their logits. Do you look at every pair? (hint 2)"
+                f"you say that they can share their logits. {EVERY_PAIR}"
             )
+    for row_a, t_a, row_b, t_b, right in NARROWLY:
+        if _yes_or_no(could_share(list(row_a), t_a, list(row_b), t_b)) != right:
+            told = f"{list(row_a)} at T={t_a} and {list(row_b)} at T={t_b} "
+            told += "can share their logits, if only just. " if right else "just cannot share their logits. "
+            raise Wrong(told + EVERY_PAIR)
 
 
 CHECKS = {

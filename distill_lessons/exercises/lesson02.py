@@ -25,43 +25,56 @@ def _untouched(function, *inputs, hint):
             raise Wrong(f"Your function changes the tensor that it is given: work on a copy, .clone(). ({hint})")
 
 
+def _class_means(rows, labels):
+    return torch.stack([rows[labels == label].mean(0) for label in range(rows.shape[-1])])
+
+
 def check_mean_soft_targets(mean_soft_targets):
     """2.1: mean softened distribution of each true class."""
     for classes in (10, 6):
         labels = _draw_classes(classes)
         logits = 3 * torch.randn(len(labels), classes) + 4 * F.one_hot(labels, classes)
         temperature = 2 + 3 * torch.rand(()).item()
-        p = torch.softmax(logits.double() / temperature, dim=-1)
-        expected = torch.stack([p[labels == label].mean(0) for label in range(classes)])
+        expected = _class_means(torch.softmax(logits.double() / temperature, dim=-1), labels)
         answer = mean_soft_targets(logits.clone(), labels.clone(), temperature)
         if close(answer, expected):
             continue
         size = f"{classes} × {classes}"
         if _shape(answer) != (classes, classes):
             raise Wrong(
-                f"For {classes} logits an image, a {size} matrix is expected, and the shape {_shape(answer)} came: "
+                f"For {classes} logits a picture, a {size} matrix is expected, and the shape {_shape(answer)} came: "
                 "one row for each true class, as many classes as there are logits. (hint 1)"
             )
         if close(answer, expected.T):
             raise Wrong(
                 "Your matrix is transposed: the true class belongs in the rows, and each row sums to 1. (hint 1)"
             )
-        raw = torch.softmax(logits.double(), dim=-1)
-        if close(answer, torch.stack([raw[labels == label].mean(0) for label in range(classes)])):
+        if close(answer, _class_means(torch.softmax(logits.double(), dim=-1), labels)):
             raise Wrong(
                 f"These are the means at T=1, and T={temperature:.2f} was asked for: divide the logits by T. (hint 1)"
             )
-        rows = torch.stack([logits[labels == label].double().mean(0) for label in range(classes)])
-        if close(answer, torch.softmax(rows / temperature, dim=-1)):
+        if close(answer, _class_means(torch.softmax(logits.double() * temperature, dim=-1), labels)):
             raise Wrong(
-                "You take the mean of the logits and soften that. Softmax is not linear: soften each image first, "
+                f"You multiply the logits by T, which softens with T={1 / temperature:.2f}, and T={temperature:.2f} was "
+                "asked for: divide by T. (hint 1)"
+            )
+        for fixed in (0.5, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 20):
+            if close(answer, _class_means(torch.softmax(logits.double() / fixed, dim=-1), labels)):
+                raise Wrong(
+                    f"You soften with T={fixed}, and T={temperature:.2f} was asked for: use the argument. (hint 1)"
+                )
+        if close(answer, _class_means(torch.softmax(logits.double() / temperature, dim=0), labels)):
+            raise Wrong("Your softmax runs over pictures: use dim=-1. (hint 1)")
+        if close(answer, torch.softmax(_class_means(logits.double(), labels) / temperature, dim=-1)):
+            raise Wrong(
+                "You take the mean of the logits and soften that. Softmax is not linear: soften each picture first, "
                 "then take the mean. (hint 1)"
             )
         total = float(torch.as_tensor(answer).double()[0].sum())
         if abs(total - 1) > 1e-3:
             raise Wrong(
                 f"Each row is a mean of distributions and sums to 1; your first row sums to {total:.3f}. Divide by the "
-                "number of images of that class, not of all images. (hint 2)"
+                "number of pictures of that class, not of all pictures. (hint 2)"
             )
         raise Wrong(
             f"The first entry of row 0 should be {expected[0, 0]:.4f}, and yours is {float(answer[0][0]):.4f}. Which rows "
@@ -136,7 +149,7 @@ def check_smooth(smooth):
 
 
 def check_without_class_information(flatten):
-    """2.4: the label keeps its probability, the wrong classes share the rest equally, image by image."""
+    """2.4: the label keeps its probability, the wrong classes share the rest equally, picture by picture."""
     for classes in (10, 5):
         labels = torch.randint(classes, (40,))
         targets = torch.softmax(1.5 * torch.randn(40, classes) + 1.5 * F.one_hot(labels, classes), dim=-1)
@@ -144,7 +157,12 @@ def check_without_class_information(flatten):
         on = targets[own].double()
         expected = ((1 - on) / (classes - 1)).unsqueeze(-1).expand(-1, classes).clone()
         expected[own] = on
-        answer = flatten(targets.clone(), labels.clone())
+        try:
+            answer = flatten(targets.clone(), labels.clone())
+        except (IndexError, RuntimeError, ValueError):
+            if classes == 10:
+                raise
+            raise Wrong("5 classes came: take the number of classes from targets.shape[-1], not 10. (hint 2)") from None
         if close(answer, expected):
             continue
         if _shape(answer) != _shape(targets):
@@ -160,22 +178,25 @@ def check_without_class_information(flatten):
         if not close(answer[own], on):
             worst = (answer[own] - on).abs().argmax()
             raise Wrong(
-                f"An image whose label had {on[worst]:.3f} now gives it {answer[own][worst]:.3f}: the label's own "
+                f"A picture whose label had {on[worst]:.3f} now gives it {answer[own][worst]:.3f}: the label's own "
                 "probability must stay. Its place is given by the label; the largest entry is sometimes another, and "
-                "no average over images may enter. (hint 1)"
+                "no average over pictures may enter. (hint 1)"
             )
         raise Wrong(
-            "The label keeps its probability, but the wrong classes of an image are not all equal, or not the mean of "
-            "that image's own wrong classes. (hint 2)"
+            "The label keeps its probability, but the wrong classes of a picture are not all equal, or not the mean of "
+            "that picture's own wrong classes. (hint 2)"
         )
     labels = torch.randint(6, (5,))
     _untouched(flatten, torch.softmax(torch.randn(5, 6), dim=-1), labels, hint="hint 1")
 
 
+LESSON_LABEL = 3  # the lesson finds a bias for this one
+
+
 def check_bias_for_share(find):
-    """2.5: the bias of one logit with which a given share of the images is given that label."""
+    """2.5: the bias of one logit with which a given share of the pictures is given that label."""
     for classes, scale, offset in ((10, 1.0, -4.0), (6, 1.5, 5.0), (10, 10.0, -45.0), (4, 1.0, -3.0)):
-        label = int(torch.randint(classes, ()))
+        label = int((torch.randint(1, classes, ()) + LESSON_LABEL) % classes)  # any other
         logits = scale * torch.randn(400, classes)
         logits[:, label] += offset
         count = int(torch.randint(40, 140, ()))
@@ -188,20 +209,30 @@ def check_bias_for_share(find):
             needed = (others - logits[:, label]).sort().values
             right = ((needed[count - 1] + needed[count]) / 2).item()
             told = (
-                f"Label {label} should be predicted for {count} of 400 images; your bias of {bias:.3f} gives {got}, and "
+                f"Label {label} should be predicted for {count} of 400 pictures; your bias of {bias:.3f} gives {got}, and "
                 f"{right:.3f} would do. "
             )
             if abs(bias + right) < 0.02 * abs(right):
                 raise Wrong(told + "The sign is turned around: a bias is added to the logit. (hint 1)")
+            if abs(bias) < 1e-6:
+                raise Wrong(told + "A bias of 0 leaves every prediction as it was. (hint 1)")
+            moved_other = logits.clone()
+            moved_other[:, LESSON_LABEL] += bias
+            if abs(int((moved_other.argmax(-1) == LESSON_LABEL).sum()) - count) <= 1:
+                raise Wrong(
+                    told
+                    + f"Your bias fits label {LESSON_LABEL}, and label {label} was asked: use the argument. (hint 2)"
+                )
             mean = torch.softmax(moved.double(), dim=-1)[:, label].mean().item()
             if abs(mean - count / 400) < 0.01:
                 raise Wrong(
-                    told + "You match the mean probability of the label. What is asked for is the share of images on "
+                    told + "You match the mean probability of the label. What is asked for is the share of pictures on "
                     "which it wins. (hint 1)"
                 )
             raise Wrong(
-                told + "On each image the label wins once its logit passes the largest of the others: that difference, "
-                "sorted over images, holds the answer. Biases may be negative or large. (hint 2)"
+                told
+                + "On each picture the label wins once its logit passes the largest of the others: that difference, "
+                "sorted over pictures, holds the answer. Biases may be negative or large. (hint 2)"
             )
     _untouched(find, torch.randn(50, 5), 2, 0.3, hint="hint 2")
 

@@ -68,7 +68,7 @@ def check_reverse_kl(reverse_kl):
     answer, expected = float(reverse_kl(large.clone(), teacher.clone())), _kl_rows(large, teacher).mean()
     if not close(answer, expected, 1e-3):
         raise Wrong(
-            f"Logits around 100 should give {expected:.1f} nats, and yours give {answer}: a probability underflows to 0 "
+            f"Logits as large as ±150 should give {expected:.1f} nats, and yours give {answer}: a probability underflows to 0 "
             "and its logarithm is −inf. Take log_softmax of the logits. (hint 2)"
         )
     student, teacher = torch.randn(2, 5, 13)
@@ -128,6 +128,17 @@ def check_masked_kl(masked_kl):
         raise Wrong(
             f"With NaN in the logits of padded positions the value must stay {expected:.4f}, and yours is {answer}: "
             "0 · NaN is NaN. Pick the positions that count instead of multiplying. (hint 2)"
+        )
+    slope = _gradient(masked_kl, *hostile, mask)[1]
+    if not torch.isfinite(slope).all():
+        raise Wrong(
+            "With NaN at padding the value is right, but its gradient is NaN: torch.where or kl[mask] hide a NaN going "
+            "forward, not going back. Pick logits[mask] before the softmax. (hint 2)"
+        )
+    if not close(slope, (q - p) * mask.unsqueeze(-1) / mask.sum(), 1e-5):
+        raise Wrong(
+            "With NaN at padding the value is right, but its gradient is not the one without NaN. Pick logits[mask] before "
+            "the softmax. (hint 2)"
         )
 
 
@@ -260,9 +271,9 @@ def check_jsd(jsd):
             (far, "The mixture has beta and 1 − beta the wrong way round: m = beta p + (1 − beta) q. (hint 1)"),
             (reverse, "You measure KL(m ‖ p) and KL(m ‖ q): the mixture belongs on the right of the bar. (hint 1)"),
             (beta * _kl_rows(teacher, student).mean() + (1 - beta) * _kl_rows(student, teacher).mean(),
-             "You mix the two KLs: both must be taken to the mixture m, not to each other. (hint 1)"),
+             "You mix the two KLs: each must be compared with the mixture m, not with the other. (hint 1)"),
             (beta * _kl_rows(student, teacher).mean() + (1 - beta) * _kl_rows(teacher, student).mean(),
-             "You mix the two KLs: both must be taken to the mixture m, not to each other. (hint 1)"),
+             "You mix the two KLs: each must be compared with the mixture m, not with the other. (hint 1)"),
             (expected / min(beta, 1 - beta), "Nothing is divided by beta: between the ends it is the plain formula."),
             (expected / 10, "A mean over all entries also divides by the ten classes."),
             (expected * 12, "Mean over the twelve rows, not the sum."),
@@ -306,6 +317,24 @@ def check_jsd(jsd):
             f"Two models that are each sure of another token have a JSD of log 2 = 0.693 at beta=0.5, and yours is "
             f"{answer}: probabilities underflow to 0. Work with log_softmax and logaddexp. (hint 3)"
         )
+    large = torch.tensor([[[120.0, 0.0, -60.0], [0.0, 150.0, 10.0]], [[0.0, 100.0, 0.0], [3.0, 0.0, -130.0]]])
+    for end in (0, 1):
+        answer, expected = float(jsd(large[0].clone(), large[1].clone(), end)), _jsd(large[0], large[1], end)
+        if not close(answer, expected, 1e-3):
+            raise Wrong(
+                f"For logits as large as ±150, beta={end} should give {expected:.1f} nats, and yours gives {answer}: a "
+                "probability underflows to 0, or an epsilon caps its logarithm. Work with log_softmax. (hint 3)"
+            )
+    teacher_wide, noise = torch.randn(2, 2, 50_000)  # probabilities of about 1/50,000, and models that nearly agree
+    student_wide = teacher_wide + 0.5 * noise
+    for beta in (0.3, 0.7):
+        expected = _jsd(student_wide, teacher_wide, beta).item()
+        answer = float(jsd(student_wide.clone(), teacher_wide.clone(), beta))
+        if not abs(answer - expected) <= 1e-4 * expected:
+            raise Wrong(
+                f"With 50,000 tokens the value should be {expected:.6f} nats, and yours is {answer:.6f}. An epsilon inside "
+                "the logarithm is not small beside probabilities of 1/50,000: use log_softmax and logaddexp. (hint 3)"
+            )
     beta = _random(0.6, 0.8)
     right = student.clone().requires_grad_()
     log_q, log_p = right.log_softmax(-1), teacher.log_softmax(-1)
@@ -360,8 +389,9 @@ def check_repaired(loss):
         raise Wrong("With alpha=1 your loss is the hard one: alpha weighs the soft part, 1 − alpha the hard. (hint 4)")
     if abs(itself) > 1e-4:
         raise Wrong(
-            f"Property KL(p‖p) = 0 fails: with alpha=1 and student = teacher your loss is {itself:.4f}. "
-            "A cross-entropy keeps the teacher's entropy: take log p off inside the sum. (hint 1)"
+            f"Property KL(p‖p) = 0 fails: with alpha=1 and student = teacher your loss is {itself:.4f}, not 0. Three usual "
+            "causes: log p is missing from the sum (hint 1), student and teacher are shifted differently (hint 2), or T "
+            "divides only one of them (hint 4)."
         )
     perfect = torch.zeros(4, 14, 12)
     following = labels.roll(-1, dims=1).clamp(min=0)

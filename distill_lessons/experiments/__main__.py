@@ -13,8 +13,11 @@ def main():
     options = parser.parse_args()
     if options.device:
         os.environ["DISTILL_DEVICE"] = options.device
-    runtime.start()
+    kind = runtime.start().type
     for experiment in experiments.find(options.name):
+        if kind not in experiment.devices:
+            print(f"{experiment.name}: not recorded on {kind}, where it gains nothing", flush=True)
+            continue
         results.record(experiment, say=lambda line: print(line, flush=True))
         print(f"{experiment.name}: recorded", flush=True)
 

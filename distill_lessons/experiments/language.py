@@ -23,7 +23,7 @@ def held_out(student, split):
     return evaluation.closeness(student, teacher, [collate(rows[i : i + 16]) for i in range(0, len(rows), 16)])
 
 
-def distil(seed, steps, alpha=1.0, temperature=1.0, learning_rate=1e-3, depth=16, batch_size=8):
+def distil(seed, steps, alpha=1.0, temperature=1.0, learning_rate=7e-4, depth=16, batch_size=4):
     """A student of `depth` layers after `steps` of `DistillationTrainer`; the seed decides the order of the examples."""
     teacher, _, examples, collate = pair()
     student = smollm.student(teacher, depth)

@@ -4,7 +4,7 @@ from distill_lessons.experiments import language
 from distill_lessons.pairs import smollm
 from distill_lessons.results import Experiment
 
-STEPS = 45
+STEPS = 80
 
 
 def run(arm, seed):
@@ -16,4 +16,4 @@ def run(arm, seed):
     return language.held_out(student, "test")
 
 
-EXPERIMENTS = (Experiment("lesson00-distil", ("untrained", "logits", "text"), (0, 1, 2), run),)
+EXPERIMENTS = (Experiment("lesson00-distil", ("untrained", "logits", "text"), (0, 1, 2), run, ("cpu", "cuda")),)
