@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test lab results lint clean
+.PHONY: setup demo test lab results notebooks lint clean
 
 setup: $(VENV)/.teacher
 
@@ -36,6 +36,9 @@ lab: setup
 
 results: setup
 	$(BIN)/python -m distill_lessons.experiments $(if $(DEVICE),--device $(DEVICE))
+
+notebooks: setup
+	$(BIN)/python tools/execute.py
 
 lint: setup
 	$(BIN)/python -m ruff check --fix .

@@ -2,6 +2,9 @@
 
 A comparison says where the difference between two arms should lie if the claim is true. Its verdict follows from the
 95% interval alone: inside that range, it holds; wholly outside, it does not; otherwise it cannot be told apart here.
+
+Comparisons share a condition: a setting, or a reading of the claim. The claim holds there if all of them hold. It holds
+without qualification if it holds under all its conditions, and "under a condition", which is then named, if under some.
 """
 
 import argparse
@@ -22,10 +25,15 @@ CONDITION = "holds under a condition"
 class Comparison:
     """One test: the mean of ``metric`` of `arm` minus that of `other` should lie strictly between `low` and `high`.
 
-    With ``other=None`` the metric of `arm` itself should. `where` names the condition in a few words.
+    With ``other=None`` the metric of `arm` itself should.
+
+    Args:
+        condition: the setting, or the reading of the claim, under which this is a test; in a few words.
+        detail: what tells this comparison from others under the same condition; may be empty.
     """
 
-    where: str
+    condition: str
+    detail: str
     experiment: str
     metric: str
     arm: str
@@ -59,28 +67,34 @@ class Claim:
     comparisons: tuple
 
 
-def overall(verdicts):
-    """One verdict from those of the comparisons: a claim that holds only somewhere holds under a condition."""
+def together(verdicts):
+    """One verdict from several tests of the same thing: it holds if all do, and fails if one does."""
     if all(verdict == HOLDS for verdict in verdicts):
         return HOLDS
-    if any(verdict == HOLDS for verdict in verdicts):
+    return FAILS if FAILS in verdicts else OPEN
+
+
+def overall(verdicts):
+    """One verdict from those of the conditions: a claim that holds under some of them only holds under a condition."""
+    if HOLDS in verdicts and any(verdict != HOLDS for verdict in verdicts):
         return CONDITION
-    return FAILS if any(verdict == FAILS for verdict in verdicts) else OPEN
+    return together(verdicts)
 
 
 def judge(claim, folder=None):
     """A claim's ledger row, computed from the recorded rows in `folder`.
 
     Returns:
-        dict with id, statement, source, lesson, arms, metric, seeds, estimate, interval and verdict (those of the main
-        comparison, the verdict over all), and `comparisons`, a list of the same for each.
+        dict with id, statement, source, lesson, verdict; arms, metric, seeds, estimate and interval of the main
+        comparison; `conditions`, each with its verdict; and `comparisons`, one dict each.
     """
-    rows = []
+    rows, conditions = [], {}
     for comparison in claim.comparisons:
         interval = comparison.interval(folder)
         rows.append(
             {
-                "where": comparison.where,
+                "condition": comparison.condition,
+                "detail": comparison.detail,
                 "arms": [arm for arm in (comparison.arm, comparison.other) if arm is not None],
                 "metric": comparison.metric,
                 "unit": comparison.unit,
@@ -91,6 +105,8 @@ def judge(claim, folder=None):
                 "verdict": comparison.verdict(interval),
             }
         )
+        conditions.setdefault(comparison.condition, []).append(rows[-1]["verdict"])
+    conditions = {condition: together(verdicts) for condition, verdicts in conditions.items()}
     main = rows[0]
     return {
         "id": claim.id,
@@ -102,7 +118,8 @@ def judge(claim, folder=None):
         "seeds": main["seeds"],
         "estimate": main["estimate"],
         "interval": main["interval"],
-        "verdict": overall([row["verdict"] for row in rows]),
+        "verdict": overall(conditions.values()),
+        "conditions": conditions,
         "comparisons": rows,
     }
 
@@ -124,23 +141,34 @@ def claimed(low, high):
 
 
 def report(rows):
-    """The ledger as text: a claim a paragraph, a comparison a line."""
+    """The ledger as text: a claim a paragraph, under each condition its verdict and its comparisons, a line each."""
     lines = []
     for row in rows:
         lines.append(f"{row['id']} · {row['statement']} ({row['source']})")
-        for test in row["comparisons"]:
-            arms = " − ".join(test["arms"])
-            low, high = test["interval"]
-            span = "" if low == high else f" [{low:+.3g}, {high:+.3g}]"
-            unit = f" {test['unit']}" if test["unit"] else ""
-            lines.append(
-                f"    {test['where']}: {test['metric']}, {arms} = {test['estimate']:+.3g}{span}{unit}, "
-                f"{test['seeds']} seed{'s' if test['seeds'] != 1 else ''}; claimed {claimed(*test['expected'])}"
-                f" → {test['verdict']}"
-            )
-        lines.append(f"    verdict: {row['verdict'].upper()}")
+        for condition, verdict in row["conditions"].items():
+            lines.append(f"  {condition} → {verdict}")
+            for test in row["comparisons"]:
+                if test["condition"] == condition:
+                    lines.append(f"    {comparison_line(test)}")
+        named = [condition for condition, verdict in row["conditions"].items() if verdict == HOLDS]
+        where = f": {'; '.join(named)}" if row["verdict"] == CONDITION else ""
+        lines.append(f"  {row['verdict'].upper()}{where}")
         lines.append("")
     return "\n".join(lines).rstrip()
+
+
+def comparison_line(test):
+    """What was expected and what came, in one line."""
+    arms = " − ".join(test["arms"])
+    low, high = test["interval"]
+    span = "" if low == high else f" [{low:+.3g}, {high:+.3g}]"
+    unit = f" {test['unit']}" if test["unit"] else ""
+    detail = f"{test['detail']}: " if test["detail"] else ""
+    return (
+        f"{detail}{test['metric']}, {arms} = {test['estimate']:+.3g}{span}{unit}, "
+        f"{test['seeds']} seed{'s' if test['seeds'] != 1 else ''}; claimed {claimed(*test['expected'])}"
+        f" → {test['verdict']}"
+    )
 
 
 def show(lesson, folder=None):

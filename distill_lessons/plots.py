@@ -52,13 +52,13 @@ def arms(table, metric, names, title, x, axes=None, better="higher", scale=1.0, 
         axes.plot(values, np.full(len(values), row + 0.18), "o", color=colour, alpha=0.25, markersize=4)
         axes.plot([interval.low, interval.high], [row, row], "-", color=colour, linewidth=2.5)
         axes.plot(interval.estimate, row, "o", color=colour, markersize=8)
-        text = f"{interval.estimate:{'.1f' if scale == 100 else '.3g'}}"
+        text = f"{interval.estimate:{'.1f' if scale == 100 else '#.3g'}}"
         axes.annotate(text, (interval.estimate, row), (0, 8), textcoords="offset points", ha="center",
                       fontsize="small")  # fmt: skip
     axes.set_yticks(range(len(names)), names.values())
     axes.set_ylim(len(names) - 0.4, -0.7)
     axes.grid(axis="y", visible=False)
-    return finish(axes, title, f"{x} ({better} is better)", "")
+    return finish(axes, title, f"{x} · {better} is better", "")
 
 
 def sweep(table, metric, arms_by_line, title, x, y, axes=None, scale=1.0, colours=COLOURS):

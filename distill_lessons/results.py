@@ -45,7 +45,8 @@ def recorded_folder(device="cpu"):
 def record(experiment, folder=None, parts=None, say=print):
     """Run what is missing of an experiment and write its table; returns the table.
 
-    A part counts as done if it was made from the same source text of the experiment's module (up to its CLAIMS).
+    A part counts as done if it was made from the same source text of the experiment's module, up to its EXPERIMENTS:
+    more arms or seeds, or other claims, change no run that is there.
 
     Args:
         experiment: an `Experiment`.
@@ -98,8 +99,8 @@ def record(experiment, folder=None, parts=None, say=print):
 
 
 def _fingerprint(experiment):
-    """Of the experiment's module, without its claims: they are read from the rows and change none."""
-    text = inspect.getsource(sys.modules[experiment.run.__module__]).split("\nCLAIMS =")[0]
+    """Of the experiment's module, without its lists of experiments and claims: they change no run."""
+    text = inspect.getsource(sys.modules[experiment.run.__module__]).split("\nEXPERIMENTS =")[0]
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

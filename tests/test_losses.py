@@ -52,7 +52,7 @@ def test_value_matches_float64_reference(name, temperature, device):
     student, teacher = pair(3, 5, 11, device=device)
     value = TWO_MODELS[name](student, teacher, temperature=temperature)
     expected = reference(name, student.cpu().numpy(), teacher.cpu().numpy(), temperature)
-    assert value.item() == pytest.approx(expected, abs=1e-6)
+    assert value.item() == pytest.approx(expected, rel=1e-6, abs=1e-6)  # float32 itself is good to 6e-8 of the value
 
 
 @settings(max_examples=60, deadline=None)

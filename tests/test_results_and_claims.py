@@ -11,6 +11,7 @@ from scipy import stats
 
 from distill_lessons import claims, experiments, results
 from distill_lessons.claims import Claim, Comparison
+from distill_lessons.experiments import language, lesson00, lesson01_language
 from distill_lessons.results import Experiment
 
 CALLS = []
@@ -111,7 +112,7 @@ def write(folder, differences, name="toy"):
     )
 
 
-BETTER = Comparison("everywhere", "toy", "score", "a", "b")
+BETTER = Comparison("here", "", "toy", "score", "a", "b")
 
 
 @pytest.mark.parametrize(
@@ -131,13 +132,36 @@ def test_the_verdict_follows_the_rows(tmp_path, differences, verdict):
     assert row["seeds"] == 5
 
 
-def test_a_claim_that_holds_in_one_place_only_holds_under_a_condition(tmp_path):
+def test_a_claim_that_holds_in_one_place_only_holds_under_a_condition_and_names_it(tmp_path):
     write(tmp_path, [0.9, 1.0, 1.1, 1.2, 0.8])
     write(tmp_path, [-0.9, -1.0, -1.1, -1.2, -0.8], name="other")
-    claim = Claim("C0", "a beats b", "nobody", "99", (BETTER, Comparison("there", "other", "score", "a", "b")))
-    assert claims.judge(claim, tmp_path)["verdict"] == claims.CONDITION
-    assert claims.overall([claims.FAILS, claims.OPEN]) == claims.FAILS
-    assert claims.overall([claims.OPEN, claims.OPEN]) == claims.OPEN
+    there = Comparison("there", "", "other", "score", "a", "b")
+    row = claims.judge(Claim("C0", "a beats b", "nobody", "99", (BETTER, there)), tmp_path)
+    assert row["verdict"] == claims.CONDITION
+    assert row["conditions"] == {"here": claims.HOLDS, "there": claims.FAILS}
+    assert claims.report([row]).endswith("HOLDS UNDER A CONDITION: here")
+
+
+def test_under_one_condition_every_comparison_must_hold(tmp_path):
+    """Half a claim that holds does not save the other half."""
+    write(tmp_path, [0.9, 1.0, 1.1, 1.2, 0.8])
+    much = Comparison("here", "by far", "toy", "score", "a", "b", low=5.0)
+    row = claims.judge(Claim("C0", "a beats b", "nobody", "99", (BETTER, much)), tmp_path)
+    assert row["verdict"] == claims.FAILS and row["conditions"] == {"here": claims.FAILS}
+
+
+@pytest.mark.parametrize(
+    "conditions, verdict",
+    [
+        ([claims.HOLDS, claims.HOLDS], claims.HOLDS),
+        ([claims.HOLDS, claims.OPEN], claims.CONDITION),
+        ([claims.HOLDS, claims.FAILS], claims.CONDITION),
+        ([claims.FAILS, claims.OPEN], claims.FAILS),
+        ([claims.OPEN, claims.OPEN], claims.OPEN),
+    ],
+)
+def test_one_verdict_from_several_conditions(conditions, verdict):
+    assert claims.overall(conditions) == verdict
 
 
 def test_the_published_ledger_turns_when_its_rows_are_turned(tmp_path):
@@ -159,7 +183,7 @@ def test_ledger_rows_are_complete():
     for row in rows:
         assert row["statement"] and row["source"] and row["arms"] and row["metric"]
         for test in row["comparisons"]:
-            assert test["seeds"] >= 5 or "exact" in test["where"], (row["id"], test["where"])
+            assert test["seeds"] >= 5 or "exact" in test["condition"], (row["id"], test["condition"])
             assert test["interval"][0] <= test["estimate"] <= test["interval"][1]
 
 
@@ -181,3 +205,12 @@ def test_every_recorded_table_belongs_to_an_experiment_and_has_all_its_runs():
         runs = set(zip(table.arm, table.seed))
         assert runs == {(arm, seed) for arm in experiment.arms for seed in experiment.seeds}, name
         assert results.provenance(name)
+
+
+@pytest.mark.parametrize("lesson", [lesson00, lesson01_language], ids=lambda module: module.__name__.rsplit(".", 1)[1])
+def test_the_best_learning_rate_is_not_an_end_of_the_list(lesson):
+    """A best rate at the end means that the list was too short, and that an arm was not given its best."""
+    search = next(experiment for experiment in lesson.EXPERIMENTS if experiment.name.endswith("-rates"))
+    for arm in lesson.ARMS:
+        rate = language.best_rate(search.name, arm, results.recorded_folder())
+        assert lesson.RATES[0] < rate < lesson.RATES[-1], (arm, rate)

@@ -4,7 +4,7 @@ import functools
 
 import torch
 
-from distill_lessons import evaluation, training
+from distill_lessons import evaluation, results, runtime, training
 from distill_lessons.pairs import smollm
 
 
@@ -40,3 +40,13 @@ def distil(seed, steps, alpha=1.0, temperature=1.0, learning_rate=7e-4, depth=16
     )
     trainer.train()
     return student.eval()
+
+
+def best_rate(name, arm, folder=None):
+    """The learning rate of an arm with the lowest validation KL, of those that experiment `name` recorded.
+
+    Its arms are called "arm-rate". The table is the one in `folder`, by default of this run's device.
+    """
+    table = results.load(name, folder or results.recorded_folder(runtime.device().type))
+    tried = [each for each in table.arm.unique() if each.startswith(f"{arm}-")]
+    return float(min(tried, key=lambda each: results.per_seed(table, "kl", each).mean()).rsplit("-", 1)[1])

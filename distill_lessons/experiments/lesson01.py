@@ -204,7 +204,8 @@ CLAIMS = (
         "01",
         (
             Comparison(
-                "exact arithmetic, 12 entries, rounding explains 0.005",
+                "exact arithmetic",
+                "12 entries, rounding explains 0.005",
                 "lesson01-table",
                 "largest_difference",
                 arm="all",
@@ -219,18 +220,13 @@ CLAIMS = (
         "guide A",
         "01",
         (
-            Comparison("ten classes: T=4 shows more than T=1", "lesson01-classes", "auc", "T4", "T1"),
+            Comparison("ten classes", "T=4 shows more than T=1", "lesson01-classes", "auc", "T4", "T1"),
             Comparison(
-                "ten classes: T=20 shows less than T=4",
-                "lesson01-classes",
-                "auc",
-                "T20",
-                "T4",
-                low=-math.inf,
-                high=-0.01,
+                "ten classes", "T=20 shows less than T=4", "lesson01-classes", "auc", "T20", "T4", -math.inf, -0.01
             ),
             Comparison(
-                "ten classes: T=20 shows no more than hard labels",
+                "ten classes",
+                "T=20 shows no more than hard labels",
                 "lesson01-classes",
                 "auc",
                 "T20",
@@ -239,28 +235,25 @@ CLAIMS = (
                 high=0.01,
             ),
             Comparison(
-                "49,152 tokens: at T=3 the top 32 still hold half",
+                "49,152 tokens",
+                "at T=3 the top 32 still hold half",
                 "lesson01-tokens",
                 "top32_mass",
                 "T3",
                 low=0.5,
                 high=1.0,
             ),
-            Comparison(
-                "49,152 tokens: at T=5 the top 32 hold under 5%",
-                "lesson01-tokens",
-                "top32_mass",
-                "T5",
-                low=-math.inf,
-                high=0.05,
-            ),
-            Comparison(
-                "49,152 tokens: at T=10 the top 32 hold under 5%",
-                "lesson01-tokens",
-                "top32_mass",
-                "T10",
-                low=-math.inf,
-                high=0.05,
+            *(
+                Comparison(
+                    "49,152 tokens",
+                    f"at T={t} the top 32 hold under 5%",
+                    "lesson01-tokens",
+                    "top32_mass",
+                    f"T{t}",
+                    low=-math.inf,
+                    high=0.05,
+                )
+                for t in (5, 10)
             ),
         ),
     ),
@@ -270,10 +263,27 @@ CLAIMS = (
         "guide A",
         "01",
         (
-            Comparison("ten classes: T=2 beats T=1", "lesson01-classification", "accuracy", "T2", "T1"),
-            Comparison("ten classes: T=3 beats T=1", "lesson01-classification", "accuracy", "T3", "T1"),
-            Comparison("ten classes: T=2 beats T=5", "lesson01-classification", "accuracy", "T2", "T5"),
-            Comparison("ten classes: T=3 beats T=5", "lesson01-classification", "accuracy", "T3", "T5"),
+            *(
+                Comparison(
+                    "ten classes", f"T={t} beats T={other}", "lesson01-classification", "accuracy", f"T{t}", f"T{other}"
+                )
+                for other in (1, 5)
+                for t in (2, 3)
+            ),
+            *(
+                Comparison(
+                    "language model",
+                    f"T={t} comes closer than T=1",
+                    "lesson01-language",
+                    "kl",
+                    f"T{t}",
+                    "T1",
+                    low=-math.inf,
+                    high=0.0,
+                    unit="nats",
+                )
+                for t in (3, 5)
+            ),
         ),
     ),
 )

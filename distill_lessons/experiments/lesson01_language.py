@@ -1,16 +1,13 @@
 """Lesson 01, temperature, on the language model: at which T does a student come closest to its teacher?
 
-Two steps. First each arm tries three learning rates on one seed, scored on the validation prompts. Then it runs five
+Two steps. First each arm tries several learning rates on one seed, scored on the validation prompts. Then it runs five
 seeds at its own best rate, scored on the test prompts.
 """
 
-from distill_lessons import results, runtime
 from distill_lessons.experiments import language
 from distill_lessons.results import Experiment
 
 STEPS = 20
-ARMS = ("text", "T1", "T2", "T3", "T5")
-RATES = (4e-4, 8e-4, 1.6e-3)
 
 
 def learn(arm, seed, rate):
@@ -26,17 +23,14 @@ def try_rate(arm, seed):
     return language.held_out(learn(name, seed, float(rate)), "validation")
 
 
-def best_rate(arm):
-    """The learning rate with the lowest KL on the validation prompts, from the recorded table of this device."""
-    table = results.load("lesson01-rates", results.recorded_folder(runtime.device().type))
-    return min(RATES, key=lambda rate: results.per_seed(table, "kl", f"{arm}-{rate:g}").mean())
-
-
 def run(arm, seed):
     """Arm "text", "T1" and so on, at its best rate, on the test prompts."""
-    rate = best_rate(arm)
+    rate = language.best_rate("lesson01-rates", arm)
     return language.held_out(learn(arm, seed, rate), "test") | {"learning_rate": rate}
 
+
+ARMS = ("text", "T1", "T2", "T3", "T5")
+RATES = (4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3)
 
 EXPERIMENTS = (
     Experiment(

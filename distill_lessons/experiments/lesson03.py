@@ -269,7 +269,8 @@ CLAIMS = (
         (
             *(
                 Comparison(
-                    f"same gradient, {where}",
+                    "gradient of the forward KL",
+                    where,
                     "lesson03-cross-entropy",
                     "forward_kl_gradient_difference",
                     arm=arm,
@@ -280,7 +281,8 @@ CLAIMS = (
             ),
             *(
                 Comparison(
-                    f"same value to 1%, {where}",
+                    "value of the forward KL, to 1%",
+                    where,
                     "lesson03-cross-entropy",
                     "value_difference",
                     arm=arm,
@@ -296,7 +298,8 @@ CLAIMS = (
             ),
             *(
                 Comparison(
-                    f"same gradient to 1%, {name}",
+                    "gradient of another divergence, to 1%",
+                    name,
                     "lesson03-cross-entropy",
                     f"{metric}_gradient_difference",
                     arm="digits",
@@ -314,7 +317,7 @@ CLAIMS = (
         "03",
         (
             *(
-                Comparison(f"{where}, T={t}", "lesson03-gradient", "with", f"{setting}-T{t}", low=0.5, high=2.0)
+                Comparison(where, f"T={t}", "lesson03-gradient", "with", f"{setting}-T{t}", low=0.5, high=2.0)
                 for setting, where in (
                     ("unit", "10 centred logits of scale 1"),
                     ("scale5", "10 centred logits of scale 5"),
@@ -325,7 +328,8 @@ CLAIMS = (
                 for t in (4, 10)
             ),
             Comparison(
-                "control: without T² it falls below a twentieth at T=10",
+                "10 centred logits of scale 1",
+                "control: without T² under a twentieth at T=10",
                 "lesson03-gradient",
                 "without",
                 "unit-T10",
@@ -340,31 +344,38 @@ CLAIMS = (
         "guide A",
         "03",
         (
+            *(
+                Comparison(
+                    f"first half, against alpha {alpha}",
+                    "planted errors, alpha 1 copies at least 5 points more",
+                    "lesson03-alpha",
+                    "copied",
+                    "planted-1",
+                    f"planted-{alpha}",
+                    low=0.05,
+                )
+                for alpha in ("0.5", "0.9")
+            ),
+            *(
+                Comparison(
+                    f"second half, {where}",
+                    f"alpha 0.5–0.9 beats {name}",
+                    "lesson03-alpha",
+                    "accuracy",
+                    f"{kind}-high",
+                    other,
+                )
+                for kind, where in (("planted", "planted errors"), ("sound", "sound teacher"))
+                for other, name in ((f"{kind}-low", "0–0.3"), ("hard", "0"))
+            ),
             Comparison(
-                "planted errors: alpha 1 copies at least 5 points more than 0.5",
+                "second half, sound teacher",
+                "alpha 0.5 beats 1",
                 "lesson03-alpha",
-                "copied",
-                "planted-1",
-                "planted-0.5",
-                low=0.05,
+                "accuracy",
+                "sound-0.5",
+                "sound-1",
             ),
-            Comparison(
-                "planted errors: alpha 1 copies at least 5 points more than 0.9",
-                "lesson03-alpha",
-                "copied",
-                "planted-1",
-                "planted-0.9",
-                low=0.05,
-            ),
-            Comparison(
-                "planted errors: alpha 0.5–0.9 beats 0–0.3", "lesson03-alpha", "accuracy", "planted-high", "planted-low"
-            ),
-            Comparison("planted errors: alpha 0.5–0.9 beats 0", "lesson03-alpha", "accuracy", "planted-high", "hard"),
-            Comparison(
-                "sound teacher: alpha 0.5–0.9 beats 0–0.3", "lesson03-alpha", "accuracy", "sound-high", "sound-low"
-            ),
-            Comparison("sound teacher: alpha 0.5–0.9 beats 0", "lesson03-alpha", "accuracy", "sound-high", "hard"),
-            Comparison("sound teacher: alpha 0.5 beats 1", "lesson03-alpha", "accuracy", "sound-0.5", "sound-1"),
         ),
     ),
 )
