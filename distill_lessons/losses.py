@@ -185,6 +185,57 @@ def distillation_loss(student_logits, teacher_logits, labels, alpha, temperature
     return DistillationLoss(alpha * soft + (1 - alpha) * hard, soft, hard)
 
 
+def sampled_kl(student_logits, ids, weights, entropy):
+    r"""Forward KL estimated from tokens that were drawn from the teacher, in nats per position.
+
+    .. math:: -\sum_k w_k \log q_{i_k} - H(p)
+
+    With ``w = counts / draws`` the expectation over draws is the forward KL, and that of the gradient its gradient:
+    nothing is lost but noise. A single estimate may be negative.
+
+    Args:
+        student_logits: ``[N, V]``.
+        ids: ``[N, K]`` int, the distinct tokens drawn; padding may be any token, with weight 0.
+        weights: ``[N, K]``, each token's share of the draws; rows sum to 1.
+        entropy: ``[N]``, the teacher's entropy in nats; it moves the value and not the gradient.
+    Raises:
+        ValueError: shapes do not fit, a token is not in the vocabulary, the logits hold NaN.
+    Source: Anshumann et al. 2025, "Sparse logit sampling".
+    """
+    _check_sparse(student_logits, ids, weights)
+    z = _at_least_float32(student_logits)
+    cross_entropy = z.logsumexp(-1) - (weights * z.gather(-1, ids)).sum(-1)
+    return _mean(cross_entropy - entropy)
+
+
+def top_k_kl(student_logits, ids, probabilities, renormalise=False):
+    r"""Forward KL from the teacher's likeliest tokens alone, in nats per position.
+
+    .. math:: \sum_{k} p_{i_k} (\log p_{i_k} - \log q_{i_k}) + p_{rest} (\log p_{rest} - \log q_{rest})
+
+    All other tokens count as one, with the mass that is left. So it is a lower bound of the forward KL, and blind to how
+    the student spreads that mass. ``renormalise=True`` is the naive form: it scales the listed probabilities to 1 and
+    forgets the rest, which teaches the student to give the rest nothing.
+
+    Args:
+        student_logits: ``[N, V]``.
+        ids: ``[N, K]`` int, distinct in each row.
+        probabilities: ``[N, K]``, the teacher's, at most 1 in each row's sum.
+    Raises:
+        ValueError: as `sampled_kl`.
+    """
+    _check_sparse(student_logits, ids, probabilities)
+    log_q = _log_softmax(student_logits, 1.0).gather(-1, ids)
+    p = _at_least_float32(probabilities)
+    if renormalise:
+        p = p / p.sum(-1, keepdim=True)
+        return _mean((torch.special.xlogy(p, p) - p * log_q).sum(-1))
+    rest = (1 - p.sum(-1)).clamp(min=0)
+    log_q_rest = torch.log1p(-log_q.exp().sum(-1).clamp(max=1 - 1e-6))
+    listed = (torch.special.xlogy(p, p) - p * log_q).sum(-1)
+    return _mean(listed + torch.special.xlogy(rest, rest) - rest * log_q_rest)
+
+
 # --- shared pieces ---------------------------------------------------------------------------------------------------
 
 
@@ -221,10 +272,12 @@ def _valid(name, logits, mask):
 
 def _log_softmax(logits, temperature):
     """Log-probabilities in at least float32, with −inf replaced by the most negative finite number: 0 · log 0 is 0."""
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
-    logits = logits / temperature
+    logits = _at_least_float32(logits) / temperature
     return F.log_softmax(logits.masked_fill(logits.isneginf(), torch.finfo(logits.dtype).min), dim=-1)
+
+
+def _at_least_float32(tensor):
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _kl(log_p, log_q):
@@ -246,6 +299,21 @@ def _check_temperature(temperature):
 def _check_fraction(name, value):
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must lie between 0 and 1, and it is {value}")
+
+
+def _check_sparse(student_logits, ids, weights):
+    if ids.shape != weights.shape or ids.shape[:-1] != student_logits.shape[:-1]:
+        raise ValueError(
+            f"logits {tuple(student_logits.shape)}, ids {tuple(ids.shape)} and weights {tuple(weights.shape)} do not "
+            "fit: they are [N, V], [N, K] and [N, K]"
+        )
+    vocabulary = student_logits.shape[-1]
+    if ids.numel() and not (0 <= ids.min() and ids.max() < vocabulary):
+        raise ValueError(
+            f"the targets name token {int(ids.max())} and the student's vocabulary has {vocabulary}: they were stored "
+            "for another tokenizer"
+        )
+    _check_logits("student logits", student_logits)
 
 
 def _check_logits(name, logits):

@@ -39,6 +39,13 @@ def device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def bf16():
+    """Whether the run's device multiplies bfloat16 in hardware; where it does, training and generation are faster in it."""
+    if device().type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+
+
 def seed(offset=0):
     """The seed of a live run: ``DISTILL_SEED`` (0 if unset) plus an offset."""
     text = os.environ.get("DISTILL_SEED", "0")

@@ -1,11 +1,17 @@
 """Training: `fit` for the small classifiers, `DistillationTrainer` (a `transformers.Trainer`) for language models."""
 
+import inspect
+import math
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
+from peft import LoraConfig, get_peft_model
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from distill_lessons import runtime
-from distill_lessons.losses import IGNORE, distillation_loss, forward_kl
+from distill_lessons.head import chunked_loss, replaced_forward
+from distill_lessons.losses import IGNORE, generalized_jsd, sampled_kl, top_k_kl
 
 
 def cross_entropy(student_logits, teacher_logits, labels):
@@ -92,39 +98,156 @@ def response_logits(model, batch):
     return output.logits[mask[:, columns]], labels[mask]
 
 
-class DistillationTrainer(Trainer):
-    """A `transformers.Trainer` whose loss is `losses.distillation_loss` against a teacher in the loop.
+def response_states(model, batch, function, call=None):
+    """Run a model and hand the states before its head, at the response positions only, to `function`.
 
     Args:
-        teacher: frozen here, in eval mode; sees the same batches as the student.
-        alpha, temperature: as in `distillation_loss`; alpha=0 trains on the text alone and never runs the teacher.
-        Everything else as `transformers.Trainer`.
+        function: called with states ``[N, D]``, in the order of `response_logits`; what it returns is returned.
+        call: what to call with the inputs, if not the model itself: its wrapper for several processes.
+    """
+    mask = batch["labels"][:, 1:] != IGNORE
+    columns = mask.any(0).nonzero().squeeze(-1)
+    head = model.get_output_embeddings()
 
-    The loss is the sum over response tokens divided by their number in the whole accumulated batch, so that it does not
-    depend on the split into micro-batches.
+    def instead_of_head(states):
+        if states.shape[1] != len(columns):  # a model that knows no logits_to_keep
+            states = states[:, columns]
+        return function(states[mask[:, columns]])
+
+    options = {"use_cache": False, "logits_to_keep": columns}
+    known = inspect.signature(base_of(model).forward).parameters
+    options = {name: value for name, value in options.items() if name in known}
+    with replaced_forward(head, instead_of_head):
+        output = (call or model)(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **options)
+    return output.logits
+
+
+def base_of(model):
+    """The model inside a peft wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@contextmanager
+def evaluating(model):
+    """All modules of a model in eval mode, and afterwards each as it was: some may belong to another model too."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+class DistillationTrainer(Trainer):
+    """A `transformers.Trainer` that distils: ``alpha · T² · divergence(teacher, student) + (1 − alpha) · cross-entropy``.
+
+    Args:
+        teacher: runs beside the student on each batch, without gradient and in eval mode; a module that it shares with
+            the student stays trainable. None with stored targets, or with alpha=0.
+        targets: None for a teacher in the loop, or what `targets.Collator` puts into the batch: "sampled", "top_k", or
+            "naive_top_k" (renormalised, biased: for comparison).
+        alpha: weight of the soft part, in [0, 1]; 0 trains on the text alone and never runs the teacher.
+        temperature: of the soft part; stored targets know T = 1 only.
+        beta: 0 forward KL, 1 reverse KL, between them the generalised JSD; stored targets know 0 only.
+        Everything else as `transformers.Trainer`.
+    Raises:
+        ValueError: settings that do not go together; vocabularies that differ (says both sizes).
+
+    The head and the loss run on response positions only, a chunk at a time (`head.chunked_loss`). The loss is the sum
+    over response tokens divided by their number in the whole accumulated batch of all processes: its gradient does not
+    depend on the split. A batch without response tokens counts for nothing.
     """
 
-    def __init__(self, *arguments, teacher, alpha=1.0, temperature=1.0, **options):
+    def __init__(self, *arguments, teacher=None, targets=None, alpha=1.0, temperature=1.0, beta=0.0, **options):
+        _check(alpha, temperature, beta, teacher, targets)
         super().__init__(*arguments, **options)
-        self.teacher = teacher.to(self.args.device).eval().requires_grad_(False)
-        self.alpha, self.temperature = alpha, temperature
+        self.alpha, self.temperature, self.beta, self.targets = alpha, temperature, beta, targets
+        self.teacher = None if teacher is None else self._prepare_teacher(teacher)
         self.remove_callback(PrinterCallback)  # logged values are in state.log_history
         self.model_accepts_loss_kwargs = True  # ask the Trainer for num_items_in_batch, and not to divide by steps
 
+    def _prepare_teacher(self, teacher):
+        sizes = [model.get_output_embeddings().weight.shape[0] for model in (self.model, teacher)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"the vocabularies differ: student {sizes[0]}, teacher {sizes[1]}; if only padding differs, call "
+                f"resize_token_embeddings({min(sizes)}) on the larger, else choose models with one tokenizer"
+            )
+        shared = {id(weight) for weight in self.model.parameters()}
+        for weight in teacher.parameters():
+            if id(weight) not in shared:
+                weight.requires_grad_(False)
+        return teacher.to(self.args.device).eval()
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        logits, labels = response_logits(model, inputs)
-        if self.alpha == 0:
-            value = F.cross_entropy(logits.float(), labels)
+        labels = inputs["labels"][:, 1:]
+        labels = labels[labels != IGNORE]
+        loss = self._loss_of_chunk(inputs, labels)
+        student = self.accelerator.unwrap_model(model)
+        head = student.get_output_embeddings()
+        total = response_states(student, inputs, lambda states: chunked_loss(states, head, loss), call=model)
+        if num_items_in_batch is None:
+            value = total / max(len(labels), 1)
         else:
-            with torch.no_grad():
-                teacher_logits, _ = response_logits(self.teacher, inputs)
-            if self.alpha == 1:  # nobody asks for the hard part: save its pass over the vocabulary
-                value = self.temperature**2 * forward_kl(logits, teacher_logits, temperature=self.temperature)
-            else:
-                value = distillation_loss(logits, teacher_logits, labels, self.alpha, self.temperature).total
-        if num_items_in_batch is not None:
-            value = value * len(labels) / num_items_in_batch
-        return (value, {"logits": logits}) if return_outputs else value
+            value = total / torch.as_tensor(num_items_in_batch).clamp(min=1)
+            if self.args.average_tokens_across_devices:  # DDP takes the mean over processes, we want the sum
+                value = value * self.accelerator.num_processes
+        return (value, {"loss": value}) if return_outputs else value
+
+    def _loss_of_chunk(self, inputs, labels):
+        """``loss(logits, part)`` for `chunked_loss`: the sum over the positions of a part."""
+        if self.alpha > 0 and self.targets is None:
+            with torch.no_grad(), evaluating(self.teacher):
+                states = response_states(self.teacher, inputs, lambda states: states)
+            head = self.teacher.get_output_embeddings()
+
+        def soft(logits, part):
+            if self.targets is None:
+                teacher_logits = F.linear(states[part].to(head.weight.dtype), head.weight, head.bias)
+                mean = generalized_jsd(logits, teacher_logits, self.beta, temperature=self.temperature)
+                return self.temperature**2 * mean
+            ids, weights = inputs["target_ids"][part], inputs["target_weights"][part]
+            if self.targets == "sampled":
+                return sampled_kl(logits, ids, weights, inputs["target_entropy"][part])
+            return top_k_kl(logits, ids, weights, renormalise=self.targets == "naive_top_k")
+
+        def loss(logits, part):
+            value = 0.0
+            if self.alpha > 0:
+                value = self.alpha * len(logits) * soft(logits, part)
+            if self.alpha < 1:
+                value = value + (1 - self.alpha) * F.cross_entropy(logits.float(), labels[part], reduction="sum")
+            return value
+
+        return loss
+
+
+def _check(alpha, temperature, beta, teacher, targets):
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie between 0 and 1, and it is {value}")
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"the temperature must be a positive finite number, and it is {temperature}")
+    if targets not in (None, "sampled", "top_k", "naive_top_k"):
+        raise ValueError(f"targets must be None, 'sampled', 'top_k' or 'naive_top_k', and it is {targets!r}")
+    if alpha > 0 and (teacher is None) == (targets is None):
+        raise ValueError("a soft loss needs a teacher or stored targets, and not both")
+    if targets is not None and (temperature != 1 or beta != 0):
+        raise ValueError(
+            "stored targets hold the teacher at temperature 1 and for the forward KL: leave temperature at 1 and beta "
+            "at 0, or put the teacher in the loop"
+        )
+
+
+def lora(student, rank=16, **changes):
+    """The student with LoRA adapters on all its linear layers, and everything else frozen; a `peft.PeftModel`.
+
+    `changes` go to `peft.LoraConfig`. ``merge_and_unload()`` turns the trained adapters back into plain weights.
+    Source: Hu et al. 2022.
+    """
+    options = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    return get_peft_model(student, LoraConfig(**options | changes))
 
 
 def settings(steps, batch_size=4, learning_rate=7e-4, seed=0, **changes):

@@ -1,11 +1,18 @@
 """Training and evaluation: the trainer against a plain loop, micro-batches, a frozen teacher, and fit on digits."""
 
+import ast
+import os
+import subprocess
+import sys
+import types
+
 import pytest
 import torch
+from safetensors.torch import load_file
 from test_pairs import small_llama
-from transformers import get_cosine_schedule_with_warmup
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, get_cosine_schedule_with_warmup
 
-from distill_lessons import evaluation, losses, runtime, training
+from distill_lessons import evaluation, losses, runtime, targets, training
 from distill_lessons.pairs import digits, smollm
 
 
@@ -31,19 +38,20 @@ def collate(rows):
     }
 
 
-def train(tmp_path, steps=3, batch_size=4, rows=None, alpha=0.7, temperature=2.0, **changes):
-    teacher, student = small_llama(), smollm.student(small_llama(), depth=4)
-    trainer = training.DistillationTrainer(
-        model=student,
-        teacher=teacher,
-        alpha=alpha,
-        temperature=temperature,
+def make_trainer(tmp_path, steps=3, batch_size=4, rows=None, student=None, how=None, **changes):
+    how = {"teacher": small_llama(), "alpha": 0.7, "temperature": 2.0, "data_collator": collate} | (how or {})
+    return training.DistillationTrainer(
+        model=student or smollm.student(small_llama(), depth=4),
         args=training.settings(steps, batch_size, 1e-2, output_dir=str(tmp_path), **changes),
         train_dataset=rows or examples(),
-        data_collator=collate,
+        **how,
     )
+
+
+def train(*arguments, **changes):
+    trainer = make_trainer(*arguments, **changes)
     trainer.train()
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry], student, teacher
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry], trainer.model, trainer.teacher
 
 
 def test_response_logits_are_the_shifted_ones():
@@ -99,7 +107,9 @@ def test_distillation_brings_the_student_closer(tmp_path):
     batches = [collate(examples())]
     teacher = small_llama().to(runtime.device()).eval()
     before = evaluation.closeness(smollm.student(teacher, 4), teacher, batches)
-    _, student, _ = train(tmp_path, steps=40, batch_size=12, rows=examples() * 40, alpha=1.0, temperature=1.0)
+    _, student, _ = train(
+        tmp_path, steps=40, batch_size=12, rows=examples() * 40, how={"alpha": 1.0, "temperature": 1.0}
+    )
     after = evaluation.closeness(student, teacher, batches)
     assert after["kl"] < before["kl"] / 2
     assert after["tokens"] == before["tokens"] == sum(label != -100 for row in examples() for label in row["labels"])
@@ -160,3 +170,190 @@ def test_fit_refuses_nothing_and_names_a_diverged_run():
         training.fit(digits.student(), images[:0], labels[:0])
     with pytest.raises(ValueError, match="at step 0: lower the learning rate"):
         training.fit(digits.student(), images, labels, loss=lambda s, t, y: s.sum() * float("nan"), steps=2)
+
+
+# --- stored targets, other divergences, other models ---------------------------------------------------------------------
+
+
+def stored(folder, **how):
+    rows = [row | {"id": str(number)} for number, row in enumerate(examples())]
+    options = {"kind": "top_k", "k": 300, "collate": collate, "shard_rows": 100, "batch_size": 12} | how
+    tokenizer = types.SimpleNamespace(get_vocab=lambda: {str(token): token for token in range(300)})
+    targets.store(folder, small_llama().eval(), tokenizer, rows, **options)
+    position = {row["id"]: place for place, row in enumerate(targets.load(folder))}
+    return targets.load(folder).select([position[row["id"]] for row in rows])  # in the order of `examples`
+
+
+ONLINE = {"alpha": 1.0, "temperature": 1.0}
+STORED = ONLINE | {"teacher": None, "targets": "top_k", "data_collator": targets.Collator(pad_token_id=2)}
+
+
+def test_targets_that_list_every_token_train_like_the_teacher_itself(tmp_path):
+    online, one, _ = train(tmp_path, how=ONLINE)
+    offline, other, _ = train(tmp_path, rows=stored(tmp_path / "targets"), how=STORED)
+    assert offline == pytest.approx(online, abs=2e-3)
+    for a, b in zip(one.parameters(), other.parameters()):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_many_sampled_targets_train_almost_like_the_teacher(tmp_path):
+    online, _, _ = train(tmp_path, how=ONLINE)
+    rows = stored(tmp_path / "targets", kind="sampled", draws=50_000)
+    offline, _, _ = train(tmp_path, rows=rows, how=STORED | {"targets": "sampled"})
+    assert offline == pytest.approx(online, abs=0.1)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+def test_the_logged_loss_is_the_divergence_asked_for(tmp_path, beta):
+    logged, _, _ = train(tmp_path, steps=1, how={"alpha": 1.0, "beta": beta, "temperature": 2.0})
+    teacher, student = small_llama().eval(), smollm.student(small_llama(), depth=4).cpu().eval()
+    batch = collate(examples()[:4])
+    with torch.no_grad():
+        logits = [training.response_logits(model, batch)[0] for model in (student, teacher)]
+    assert logged[0] == pytest.approx(4 * losses.generalized_jsd(*logits, beta, temperature=2.0).item(), abs=2e-3)
+
+
+def test_alpha_zero_needs_no_teacher_and_is_cross_entropy(tmp_path):
+    logged, student, _ = train(tmp_path, steps=1, how={"alpha": 0.0, "teacher": None})
+    batch = collate(examples()[:4])
+    logits, labels = training.response_logits(smollm.student(small_llama(), depth=4).cpu(), batch)
+    assert logged[0] == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), abs=2e-3)
+
+
+def test_a_batch_without_response_tokens_counts_for_nothing(tmp_path):
+    silent = [{"input_ids": [3, 4, 5], "labels": [-100] * 3}] * 4
+    logged, _, _ = train(tmp_path, steps=2, rows=silent + examples())
+    assert logged[0] == 0 and logged[1] > 0
+    whole, one, _ = train(tmp_path, steps=1, batch_size=8, rows=silent + examples())
+    split, other, _ = train(tmp_path, steps=1, gradient_accumulation_steps=2, rows=silent + examples())
+    assert whole == pytest.approx(split, abs=1e-3)
+    for a, b in zip(one.parameters(), other.parameters()):
+        torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-3)
+
+
+def test_modules_that_teacher_and_student_share_stay_trainable_and_the_teacher_in_eval_mode(tmp_path):
+    teacher = small_llama()
+    student = smollm.student(teacher, depth=4)
+    student.model.layers[0] = teacher.model.layers[0]  # one module in both
+    modes = []
+    teacher.model.layers[0].register_forward_pre_hook(lambda module, inputs: modes.append(module.training))
+    before = [weight.clone() for weight in teacher.model.layers[0].parameters()]
+    _, student, _ = train(tmp_path, student=student, how={"teacher": teacher})
+    assert modes == [False, True] * 3
+    assert all(weight.requires_grad for weight in student.parameters())
+    assert not any(torch.equal(a, b) for a, b in zip(before, student.model.layers[0].parameters()))
+    assert all(weight.grad is None for weight in teacher.model.layers[1].parameters())
+
+
+def test_lora_trains_its_adapters_only(tmp_path):
+    student = training.lora(smollm.student(small_llama(), depth=4), rank=4)
+    before = {name: weight.clone() for name, weight in student.named_parameters()}
+    logged, student, _ = train(tmp_path, steps=6, student=student, rows=examples() * 2, how=ONLINE)
+    changed = {name for name, weight in student.named_parameters() if not torch.equal(weight, before[name])}
+    assert changed and all("lora_" in name for name in changed)
+    assert logged[-1] < logged[0]
+    assert type(student.merge_and_unload()).__name__ == "LlamaForCausalLM"
+
+
+def test_a_student_of_another_architecture(tmp_path):
+    config = GPTNeoXConfig(
+        hidden_size=32, intermediate_size=64, num_attention_heads=4, num_hidden_layers=2, vocab_size=300
+    )
+    logged, _, _ = train(tmp_path, steps=6, student=GPTNeoXForCausalLM(config), rows=examples() * 2, how=ONLINE)
+    assert logged[-1] < logged[0]
+
+
+def test_length_groups_and_bfloat16_train_too(tmp_path):
+    exact, _, _ = train(tmp_path, how=ONLINE)
+    rounded, _, _ = train(tmp_path, how=ONLINE, bf16=True)
+    assert rounded == pytest.approx(exact, rel=0.05)
+    grouped, _, _ = train(tmp_path, how=ONLINE, train_sampling_strategy="group_by_length")
+    assert len(grouped) == 3
+
+
+@pytest.mark.parametrize(
+    "how, sentence",
+    [
+        ({"alpha": 1.2}, "alpha must lie between 0 and 1"),
+        ({"beta": -0.1}, "beta must lie between 0 and 1"),
+        ({"temperature": 0}, "temperature must be a positive"),
+        ({"teacher": None}, "needs a teacher or stored targets"),
+        ({"targets": "sampled"}, "and not both"),
+        ({"targets": "everything"}, "targets must be None"),
+        ({"targets": "sampled", "teacher": None, "temperature": 2.0}, "leave temperature at 1"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(tmp_path, how, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make_trainer(tmp_path, how={"alpha": 1.0, "temperature": 1.0} | how)
+
+
+def test_vocabularies_padded_to_different_sizes_are_refused_with_both(tmp_path):
+    student = smollm.student(small_llama(), depth=4)
+    student.resize_token_embeddings(320)
+    with pytest.raises(ValueError, match=r"student 320, teacher 300.*resize_token_embeddings\(300\)"):
+        make_trainer(tmp_path, student=student)
+
+
+# --- a kill, and several processes ---------------------------------------------------------------------------------------
+
+SCRIPT = """
+import os, sys, signal
+sys.path.insert(0, {tests!r})
+import torch
+torch.set_num_threads(1)
+from pathlib import Path
+from safetensors.torch import save_file
+from test_training import examples, make_trainer
+from transformers import TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+class Kill(TrainerCallback):
+    def on_step_end(self, args, state, control, **rest):
+        if state.global_step == {kill}:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+folder = {folder!r}
+trainer = make_trainer(folder, steps=6, batch_size={batch}, rows=examples(48), save_strategy="steps", save_steps=2,
+                       train_sampling_strategy={order!r})
+trainer.add_callback(Kill())
+trainer.train(resume_from_checkpoint=get_last_checkpoint(folder) if Path(folder).is_dir() else None)
+if trainer.is_world_process_zero():
+    weights = {{name: weight.detach().clone() for name, weight in trainer.model.named_parameters()}}
+    save_file(weights, folder + "/end.safetensors")
+    print([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+"""
+
+
+def run_script(folder, processes=1, kill=0, batch=4, order="random"):
+    """Train in processes of their own; returns (exit code, logged losses, final weights)."""
+    tests = str(runtime.REPOSITORY / "tests")
+    script = folder.parent / f"{folder.name}.py"
+    script.write_text(SCRIPT.format(tests=tests, folder=str(folder), kill=kill, batch=batch, order=order))
+    command = [sys.executable, str(script)]
+    if processes > 1:
+        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"]
+        command.append(str(script))
+    environment = os.environ | {"DISTILL_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if not (folder / "end.safetensors").exists():
+        assert kill, done.stderr
+        return done.returncode, None, None
+    return done.returncode, ast.literal_eval(done.stdout.splitlines()[-1]), load_file(folder / "end.safetensors")
+
+
+def test_a_killed_run_resumes_exactly(tmp_path):
+    _, whole, expected = run_script(tmp_path / "whole")
+    code, _, _ = run_script(tmp_path / "cut", kill=5)
+    assert code == -9
+    _, resumed, weights = run_script(tmp_path / "cut")
+    assert resumed == whole
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_two_processes_train_like_one(tmp_path):
+    _, one, expected = run_script(tmp_path / "one", batch=4, order="sequential")
+    _, two, weights = run_script(tmp_path / "two", processes=2, batch=2, order="sequential")
+    assert two == pytest.approx(one, abs=1e-4)
+    for name in expected:
+        torch.testing.assert_close(weights[name], expected[name], atol=1e-4, rtol=0)

@@ -1,0 +1,86 @@
+"""The output head and the loss in one, a few positions at a time: no tensor of batch × vocabulary ever exists.
+
+A language model's last layer is its largest tensor: 2,000 positions of 50,000 logits are 400 MB, and a loss makes four or
+five copies of them. Here each chunk's logits are made, turned into a loss and a gradient, and forgotten.
+"""
+
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+
+CHUNK_BYTES = 32 * 2**20  # of float32 logits; small enough for a processor's cache to help, large enough for its matmul
+
+
+class _Chunked(torch.autograd.Function):
+    """Sum of ``loss(logits, rows)`` over chunks; gradients are computed on the way forward, then only scaled."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, loss, rows):
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        wanted = [hidden.requires_grad, weight.requires_grad, bias is not None and bias.requires_grad]
+        h, w = hidden.detach().to(dtype), weight.detach().to(dtype)
+        b = None if bias is None else bias.detach().to(dtype)
+        grad_hidden = torch.empty_like(hidden) if wanted[0] else None
+        grad_weight = torch.zeros_like(weight) if wanted[1] else None
+        grad_bias = torch.zeros_like(bias) if wanted[2] else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        with torch.autocast(kind, enabled=False):
+            for start in range(0, len(hidden), rows):
+                part = slice(start, min(start + rows, len(hidden)))
+                logits = F.linear(h[part], w, b).requires_grad_(any(wanted))
+                with torch.enable_grad():
+                    value = loss(logits, part)
+                total += value.detach().float()
+                if not any(wanted):
+                    continue
+                (slope,) = torch.autograd.grad(value, logits)
+                if wanted[0]:
+                    grad_hidden[part] = slope @ w
+                if wanted[1]:
+                    grad_weight += slope.T @ h[part]
+                if wanted[2]:
+                    grad_bias += slope.sum(0)
+                del logits, slope
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+        return total
+
+    @staticmethod
+    def backward(ctx, grad):
+        return (*(None if saved is None else saved * grad for saved in ctx.saved_tensors), None, None)
+
+
+def chunked_loss(hidden, head, loss, rows=None):
+    """The sum of a loss over positions, from hidden states, without all logits at once.
+
+    Args:
+        hidden: ``[N, D]``, the states that the head turns into logits.
+        head: the model's `torch.nn.Linear` from D to V.
+        loss: ``loss(logits, part)``, the *sum* over the positions of a chunk; logits ``[n, V]``, part a slice of 0..N.
+            Gradients flow into hidden states and head, and into nothing else that the loss may use.
+        rows: positions a chunk; by default as many as fit 32 MB of float32 logits.
+    Returns:
+        A float32 scalar; 0 with a gradient path if there is no position.
+    """
+    vocabulary = head.weight.shape[0]
+    rows = rows or max(1, CHUNK_BYTES // (4 * vocabulary))
+    if len(hidden) == 0:
+        return 0.0 * (hidden.sum() + head.weight[0, 0])
+    return _Chunked.apply(hidden, head.weight, head.bias, loss, rows)
+
+
+@contextmanager
+def replaced_forward(module, function):
+    """For the time of the block, calling `module` calls ``function(input)`` instead.
+
+    So a loss can run *inside* the model's own forward pass, where DDP and FSDP have gathered the parameters.
+    """
+    before = module.__dict__.get("forward")
+    module.forward = function
+    try:
+        yield
+    finally:
+        del module.forward
+        if before is not None:
+            module.forward = before
