@@ -157,6 +157,20 @@ def report(rows):
     return "\n".join(lines).rstrip()
 
 
+def markdown(rows):
+    """The ledger as a Markdown table, a claim a row, with the conditions behind its verdict: the README's."""
+    lines = ["| claim | verdict | where |", "|---|---|---|"]
+    for row in rows:
+        groups = {}
+        for condition, verdict in row["conditions"].items():
+            groups.setdefault(verdict, []).append(condition)
+        where = " · ".join(
+            f"{verdict}: {'; '.join(groups[verdict])}" for verdict in (HOLDS, FAILS, OPEN) if verdict in groups
+        )
+        lines.append(f"| **{row['id']}** {row['statement']} ({row['source']}) | {row['verdict']} | {where} |")
+    return "\n".join(lines)
+
+
 def comparison_line(test):
     """What was expected and what came, in one line."""
     arms = " − ".join(test["arms"])
@@ -179,11 +193,15 @@ def show(lesson, folder=None):
 def main():
     parser = argparse.ArgumentParser(prog="python -m distill_lessons.claims", description="The ledger of claims.")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of text")
+    parser.add_argument("--markdown", action="store_true", help="a table, as in the README")
     parser.add_argument("--lesson", help="only this lesson's, for example 02")
     parser.add_argument("--results", type=Path, help="folder of recorded tables, by default data/results/cpu")
     options = parser.parse_args()
     rows = ledger(options.lesson, options.results)
-    print(json.dumps(rows, indent=1, ensure_ascii=False) if options.json else report(rows))
+    if options.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        print(markdown(rows) if options.markdown else report(rows))
 
 
 if __name__ == "__main__":

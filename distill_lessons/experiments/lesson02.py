@@ -13,7 +13,7 @@ from distill_lessons.results import Experiment
 
 SEEDS = tuple(range(10))
 STEPS = 600
-RATES = (2e-3, 8e-3, 3e-2)
+RATES = (5e-4, 2e-3, 8e-3, 3e-2, 1e-1)
 EPSILONS = (0.1, 0.3)
 TEMPERATURE = 4.0
 UNSEEN = 3
