@@ -5,6 +5,7 @@ mean over the positions that count, so a value never depends on padding or on ho
 """
 
 import math
+import numbers
 from typing import NamedTuple
 
 import torch
@@ -167,22 +168,26 @@ def distillation_loss(student_logits, teacher_logits, labels, alpha, temperature
     Source: Hinton, Vinyals, Dean 2015, section 2.
     """
     _check_fraction("alpha", alpha)
+    _check_temperature(temperature)
     if labels.shape != student_logits.shape[:-1]:
         raise ValueError(
             f"labels {tuple(labels.shape)} must have the logits' shape without the vocabulary, "
             f"{tuple(student_logits.shape[:-1])}"
         )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(f"labels must be whole numbers, and they are {labels.dtype}")
     mask = labels != IGNORE
-    targets = labels[mask]
+    soft = temperature**2 * forward_kl(student_logits, teacher_logits, mask, temperature)
+    targets = labels[mask].long()
     vocabulary = student_logits.shape[-1]
     if targets.numel() and not (0 <= targets.min() and targets.max() < vocabulary):
         raise ValueError(
             f"labels must be -100 or in 0..{vocabulary - 1}, and they run from {int(targets.min())} to {int(targets.max())}"
         )
-    soft = temperature**2 * forward_kl(student_logits, teacher_logits, mask, temperature)
     log_q = _log_softmax(student_logits[mask], 1.0)
-    hard = _mean(F.nll_loss(log_q, targets, reduction="none"))
-    return DistillationLoss(alpha * soft + (1 - alpha) * hard, soft, hard)
+    hard = _mean(_banned_is_inf(F.nll_loss(log_q, targets, reduction="none")))
+    total = hard if alpha == 0 else soft if alpha == 1 else alpha * soft + (1 - alpha) * hard  # 0 · inf would be NaN
+    return DistillationLoss(total, soft, hard)
 
 
 def sampled_kl(student_logits, ids, weights, entropy):
@@ -265,6 +270,8 @@ def _valid(name, logits, mask):
                 f"the mask {tuple(mask.shape)} must have the logits' shape without the vocabulary, "
                 f"{tuple(logits.shape[:-1])}"
             )
+        if mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
+            raise ValueError("the mask must be True (or 1) where a position counts; from labels, pass labels != -100")
         logits = logits[mask.bool()]
     _check_logits(name, logits)
     return logits.reshape(-1, logits.shape[-1])
@@ -282,7 +289,10 @@ def _at_least_float32(tensor):
 
 def _kl(log_p, log_q):
     """KL(p ‖ q) for each row. Mass where q has none shows as a huge number; adding inf keeps its gradient finite."""
-    rows = (log_p.exp() * (log_p - log_q)).sum(-1)
+    return _banned_is_inf((log_p.exp() * (log_p - log_q)).sum(-1))
+
+
+def _banned_is_inf(rows):
     return rows + torch.where(rows.detach() > 1e9, math.inf, 0.0)
 
 
@@ -292,13 +302,17 @@ def _mean(rows):
 
 
 def _check_temperature(temperature):
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"the temperature must be a positive finite number, and it is {temperature}")
+    if not (_is_number(temperature) and math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"the temperature must be a positive finite number, and it is {temperature!r}")
 
 
 def _check_fraction(name, value):
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie between 0 and 1, and it is {value}")
+    if not (_is_number(value) and 0 <= value <= 1):
+        raise ValueError(f"{name} must lie between 0 and 1, and it is {value!r}")
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) or (isinstance(value, torch.Tensor) and value.dim() == 0)
 
 
 def _check_sparse(student_logits, ids, weights):

@@ -102,3 +102,11 @@ def test_stub_and_solution_fit_and_the_stub_fails(lesson):
         assert following.source == solved.source == f'check("{exercise}", {signature(stub)[0]})'
         assert following.outputs[0].text.strip() == f"○ {exercise} not attempted yet"
         assert solved.outputs[0].text.strip() == f"✓ {exercise}"
+
+
+def test_a_forgotten_return_is_named_and_every_verdict_is_one_line():
+    def forgets(student_logits, teacher_logits):
+        (student_logits.argmax(-1) == teacher_logits.argmax(-1)).float().mean()
+
+    assert "`return` missing" in exercises.verdict("0.1", forgets)
+    assert len(exercises.verdict("0.1", lambda s, t: s.argmax(-1) == t.argmax(-1)).splitlines()) == 1

@@ -268,3 +268,31 @@ def test_bad_input_is_refused_with_one_clear_sentence(case):
 
 def test_repository_is_found():
     assert runtime.data_folder().is_dir()
+
+
+def test_a_banned_token_leaves_the_other_part_alone_and_says_inf():
+    student, teacher = torch.tensor([[0.0, 0.0, -math.inf]]), torch.zeros(1, 3)
+    value = losses.distillation_loss(student, teacher, torch.tensor([1]), alpha=0, temperature=1)
+    assert value.total == value.hard and value.hard == pytest.approx(math.log(2)) and value.soft == math.inf
+    assert losses.distillation_loss(student, student, torch.tensor([2]), alpha=0.5, temperature=1).hard == math.inf
+
+
+@pytest.mark.parametrize("bad", ["1", None, [2.0], torch.ones(2), math.nan])
+def test_what_is_no_number_is_refused_by_name(bad):
+    z, labels = torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)
+    with pytest.raises(ValueError, match="the temperature must be"):
+        losses.distillation_loss(z, z, labels, 0.5, bad)
+    with pytest.raises(ValueError, match="alpha must lie"):
+        losses.distillation_loss(z, z, labels, bad, 1.0)
+    with pytest.raises(ValueError, match="beta must lie"):
+        losses.generalized_jsd(z, z, bad)
+
+
+def test_labels_in_the_place_of_a_mask_are_refused_and_small_integers_are_labels():
+    z = torch.randn(2, 3, 4)
+    labels = torch.tensor([[1, 2, -100], [3, 0, 1]])
+    with pytest.raises(ValueError, match="pass labels != -100"):
+        losses.forward_kl(z, z, labels)
+    with pytest.raises(ValueError, match="whole numbers"):
+        losses.distillation_loss(z, z, labels.float(), 0.5, 1.0)
+    assert losses.distillation_loss(z, z, labels.int(), 0.5, 1.0) == losses.distillation_loss(z, z, labels, 0.5, 1.0)

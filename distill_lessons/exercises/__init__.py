@@ -27,9 +27,17 @@ class _Watched:
 
     def __call__(self, *arguments, **keywords):
         answer = self.function(*arguments, **keywords)
-        if answer is None or answer is Ellipsis:
+        if answer is Ellipsis or (answer is None and _is_stub(self.function)):
             raise NotAttempted
+        if answer is None:
+            raise Wrong("Your function returned nothing: is a `return` missing on some path?")
         return answer
+
+
+def _is_stub(function):
+    """Whether a function has no body to speak of: it uses no name and does nothing but return."""
+    code = getattr(function, "__code__", None)
+    return code is None or (not code.co_names and len(code.co_code) <= 8)
 
 
 def check(exercise, answer):
@@ -52,10 +60,14 @@ def verdict(exercise, answer):
     except NotAttempted:
         return f"○ {exercise} not attempted yet"
     except Wrong as wrong:
-        return f"✗ {exercise} {wrong}"
+        return f"✗ {exercise} {_one_line(wrong)}"
     except Exception as error:  # the learner's code may do anything; the notebook must go on
-        return f"✗ {exercise} Your code stopped with {type(error).__name__}: {error}"
+        return f"✗ {exercise} Your code stopped with {type(error).__name__}: {_one_line(error)}"
     return f"✓ {exercise}"
+
+
+def _one_line(message):
+    return " ".join(str(message).split())
 
 
 def close(answer, expected, tolerance=1e-4):

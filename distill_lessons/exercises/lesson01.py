@@ -56,12 +56,12 @@ def check_soften(soften):
             "Sum and take the maximum over dim=-1, with keepdim=True. (hint 2)"
         )
     large = torch.tensor([[1000.0, 800.0, 900.0], [-1000.0, -1200.0, -1100.0]])
-    for temperature in (1.0, 50.0):
+    for temperature in (1.0, 0.5, 2.0, 50.0):
         expected = torch.softmax(large.double() / temperature, dim=-1)
         answer = soften(large.clone(), temperature)
         if not close(answer, expected):
             raise Wrong(
-                f"Logits around +1000 and −1000 at T={temperature:.0f} should give {expected[0].numpy().round(3)} in "
+                f"Logits around +1000 and −1000 at T={temperature:g} should give {expected[0].numpy().round(3)} in "
                 f"both rows, and yours give {torch.as_tensor(answer).double().numpy().round(3).tolist()}: exp overflows or "
                 "underflows. Take each row's own maximum off first. (hint 2)"
             )
@@ -206,6 +206,8 @@ NARROWLY = (
     ((0.43, 0.31, 0.26), 2.0, (0.38, 0.32, 0.30), 5.0, False),
     ((0.49, 0.24, 0.27), 1.0, (0.42, 0.28, 0.30), 2.0, False),
     ((0.43, 0.06, 0.51), 1.0, (0.38, 0.22, 0.40), 4.0, False),
+    ((0.30, 0.30, 0.30, 0.10), 1.0, (0.25, 0.25, 0.25, 0.25), 1.0, False),
+    ((0.06, 0.35, 0.50, 0.09), 0.7, (0.20, 0.29, 0.30, 0.21), 3.9, False),
 )
 EVERY_PAIR = "Do you look at every pair of classes, and do you allow exactly 0.005 each way on both numbers? (hint 2)"
 
