@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from distill_lessons import runtime
+from distill_lessons.features import captured
 from distill_lessons.head import chunked_loss, replaced_forward
 from distill_lessons.losses import IGNORE, generalized_jsd, sampled_kl, top_k_kl
 
@@ -98,27 +99,37 @@ def response_logits(model, batch):
     return output.logits[mask[:, columns]], labels[mask]
 
 
-def response_states(model, batch, function, call=None):
+def response_states(model, batch, function, call=None, layers=()):
     """Run a model and hand the states before its head, at the response positions only, to `function`.
 
     Args:
-        function: called with states ``[N, D]``, in the order of `response_logits`; what it returns is returned.
+        function: called with states ``[N, D]``, in the order of `response_logits`; what it returns is returned. With
+            `layers` it is called with those states and a dict {number: ``[N, D]``} of the hidden states asked for.
         call: what to call with the inputs, if not the model itself: its wrapper for several processes.
+        layers: numbers of hidden states, from 1 (after the first layer) to the last, which is the one before the head.
     """
     mask = batch["labels"][:, 1:] != IGNORE
     columns = mask.any(0).nonzero().squeeze(-1)
     head = model.get_output_embeddings()
 
-    def instead_of_head(states):
-        if states.shape[1] != len(columns):  # a model that knows no logits_to_keep
+    def select(states):
+        if states.shape[1] != len(columns):  # a hidden state, or a model that knows no logits_to_keep
             states = states[:, columns]
-        return function(states[mask[:, columns]])
+        return states[mask[:, columns]]
 
     options = {"use_cache": False, "logits_to_keep": columns}
     known = inspect.signature(base_of(model).forward).parameters
     options = {name: value for name, value in options.items() if name in known}
-    with replaced_forward(head, instead_of_head):
-        output = (call or model)(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **options)
+    with captured(base_of(model), layers) if layers else nullcontext() as inner:
+
+        def instead_of_head(states):
+            states = select(states)
+            if not layers:
+                return function(states)
+            return function(states, {n: select(inner[n]) if n in inner else states for n in layers})
+
+        with replaced_forward(head, instead_of_head):
+            output = (call or model)(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **options)
     return output.logits
 
 
@@ -140,7 +151,8 @@ def evaluating(model):
 
 
 class DistillationTrainer(Trainer):
-    """A `transformers.Trainer` that distils: ``alpha · T² · divergence(teacher, student) + (1 − alpha) · cross-entropy``.
+    """A `transformers.Trainer` that distils: ``alpha · T² · divergence(teacher, student) + (1 − alpha) · cross-entropy``,
+    and with `features` also ``feature_weight · distance of hidden states``.
 
     Args:
         teacher: runs beside the student on each batch, without gradient and in eval mode; a module that it shares with
@@ -150,6 +162,9 @@ class DistillationTrainer(Trainer):
         alpha: weight of the soft part, in [0, 1]; 0 trains on the text alone and never runs the teacher.
         temperature: of the soft part; stored targets know T = 1 only.
         beta: 0 forward KL, 1 reverse KL, between them the generalised JSD; stored targets know 0 only.
+        features: a `features.Matching`; trained along with the student and gone after `train`. Needs the teacher.
+        feature_weight: of the distance of hidden states.
+        output_weight: of everything else; 0 trains on hidden states alone, and the head is not computed.
         Everything else as `transformers.Trainer`.
     Raises:
         ValueError: settings that do not go together; vocabularies that differ (says both sizes).
@@ -159,17 +174,31 @@ class DistillationTrainer(Trainer):
     depend on the split. A batch without response tokens counts for nothing.
     """
 
-    def __init__(self, *arguments, teacher=None, targets=None, alpha=1.0, temperature=1.0, beta=0.0, **options):
-        _check(alpha, temperature, beta, teacher, targets)
+    def __init__(
+        self,
+        *arguments,
+        teacher=None,
+        targets=None,
+        alpha=1.0,
+        temperature=1.0,
+        beta=0.0,
+        features=None,
+        feature_weight=1.0,
+        output_weight=1.0,
+        **options,
+    ):
+        _check(alpha if output_weight else 0, temperature, beta, teacher, targets, features)
+        _check_features(features, feature_weight, output_weight, teacher)
         super().__init__(*arguments, **options)
         self.alpha, self.temperature, self.beta, self.targets = alpha, temperature, beta, targets
+        self.features, self.feature_weight, self.output_weight = features, feature_weight, output_weight
         self.teacher = None if teacher is None else self._prepare_teacher(teacher)
         self.remove_callback(PrinterCallback)  # logged values are in state.log_history
         self.model_accepts_loss_kwargs = True  # ask the Trainer for num_items_in_batch, and not to divide by steps
 
     def _prepare_teacher(self, teacher):
         sizes = [model.get_output_embeddings().weight.shape[0] for model in (self.model, teacher)]
-        if sizes[0] != sizes[1]:
+        if sizes[0] != sizes[1] and self.output_weight > 0 and self.alpha > 0 and self.targets is None:
             raise ValueError(
                 f"the vocabularies differ: student {sizes[0]}, teacher {sizes[1]}; if only padding differs, call "
                 f"resize_token_embeddings({min(sizes)}) on the larger, else choose models with one tokenizer"
@@ -180,13 +209,35 @@ class DistillationTrainer(Trainer):
                 weight.requires_grad_(False)
         return teacher.to(self.args.device).eval()
 
+    def train(self, *arguments, **options):
+        if self.features is None:
+            return super().train(*arguments, **options)
+        # A part of the student while it trains: so it is optimised, saved in checkpoints and shared between processes.
+        self.model.add_module("features", self.features.to(self.args.device))
+        try:
+            return super().train(*arguments, **options)
+        finally:
+            del self.model.features
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        labels = inputs["labels"][:, 1:]
-        labels = labels[labels != IGNORE]
-        loss = self._loss_of_chunk(inputs, labels)
+        columns = inputs["labels"][:, 1:]
+        mask = columns != IGNORE
+        labels, rows = columns[mask], mask.nonzero()[:, 0]
         student = self.accelerator.unwrap_model(model)
         head = student.get_output_embeddings()
-        total = response_states(student, inputs, lambda states: chunked_loss(states, head, loss), call=model)
+        teacher_states, teacher_layers = self._teacher_states(inputs)
+        loss = self._loss_of_chunk(inputs, labels, teacher_states)
+
+        def total_of(states, layers=None):
+            total = 0.0
+            if self.output_weight > 0:
+                total = self.output_weight * chunked_loss(states, head, loss)
+            if layers is not None:
+                total = total + self.feature_weight * student.features(layers, teacher_layers, rows)
+            return total
+
+        layers = () if self.features is None else tuple(self.features.layers)
+        total = response_states(student, inputs, total_of, call=model, layers=layers)
         if num_items_in_batch is None:
             value = total / max(len(labels), 1)
         else:
@@ -195,16 +246,24 @@ class DistillationTrainer(Trainer):
                 value = value * self.accelerator.num_processes
         return (value, {"loss": value}) if return_outputs else value
 
-    def _loss_of_chunk(self, inputs, labels):
+    @torch.no_grad()
+    def _teacher_states(self, inputs):
+        """What the teacher's head sees, and the hidden states to match: None for what is not needed."""
+        if self.features is None and (self.alpha == 0 or self.targets is not None):
+            return None, None
+        with evaluating(self.teacher):
+            if self.features is None:
+                return response_states(self.teacher, inputs, lambda states: states), None
+            layers = self.features.teacher_layers
+            return response_states(self.teacher, inputs, lambda states, inner: (states, inner), layers=layers)
+
+    def _loss_of_chunk(self, inputs, labels, teacher_states):
         """``loss(logits, part)`` for `chunked_loss`: the sum over the positions of a part."""
-        if self.alpha > 0 and self.targets is None:
-            with torch.no_grad(), evaluating(self.teacher):
-                states = response_states(self.teacher, inputs, lambda states: states)
-            head = self.teacher.get_output_embeddings()
 
         def soft(logits, part):
             if self.targets is None:
-                teacher_logits = F.linear(states[part].to(head.weight.dtype), head.weight, head.bias)
+                head = self.teacher.get_output_embeddings()
+                teacher_logits = F.linear(teacher_states[part].to(head.weight.dtype), head.weight, head.bias)
                 mean = generalized_jsd(logits, teacher_logits, self.beta, temperature=self.temperature)
                 return self.temperature**2 * mean
             ids, weights = inputs["target_ids"][part], inputs["target_weights"][part]
@@ -223,7 +282,7 @@ class DistillationTrainer(Trainer):
         return loss
 
 
-def _check(alpha, temperature, beta, teacher, targets):
+def _check(alpha, temperature, beta, teacher, targets, features):
     for name, value in (("alpha", alpha), ("beta", beta)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} must lie between 0 and 1, and it is {value}")
@@ -231,13 +290,23 @@ def _check(alpha, temperature, beta, teacher, targets):
         raise ValueError(f"the temperature must be a positive finite number, and it is {temperature}")
     if targets not in (None, "sampled", "top_k", "naive_top_k"):
         raise ValueError(f"targets must be None, 'sampled', 'top_k' or 'naive_top_k', and it is {targets!r}")
-    if alpha > 0 and (teacher is None) == (targets is None):
+    if alpha > 0 and ((teacher is None) == (targets is None)) and (features is None or targets is None):
         raise ValueError("a soft loss needs a teacher or stored targets, and not both")
     if targets is not None and (temperature != 1 or beta != 0):
         raise ValueError(
             "stored targets hold the teacher at temperature 1 and for the forward KL: leave temperature at 1 and beta "
             "at 0, or put the teacher in the loop"
         )
+
+
+def _check_features(features, feature_weight, output_weight, teacher):
+    if features is not None and teacher is None:
+        raise ValueError("matching hidden states needs the teacher in the loop: they are not among the stored targets")
+    for name, value in (("feature_weight", feature_weight), ("output_weight", output_weight)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be a finite number from 0 up, and it is {value}")
+    if output_weight == 0 and features is None:
+        raise ValueError("with output_weight=0 and no features there is nothing to learn from")
 
 
 def lora(student, rank=16, **changes):

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -191,6 +192,20 @@ def rows(split=None):
     return [row for row in every if split in (None, row["split"])]
 
 
+def corpus_folder():
+    """``data/smollm/corpus``: responses.parquet, and the folder targets with the teacher's soft targets."""
+    return runtime.data_folder() / "smollm" / "corpus"
+
+
+def corpus(split=None):
+    """The corpus: as `rows`, but 2,400 longer answers to more kinds of prompt, each also with id, form and topic.
+
+    No topic of a validation or test prompt occurs in a training prompt.
+    """
+    every = pq.read_table(corpus_folder() / "responses.parquet").to_pylist()
+    return [row for row in every if split in (None, row["split"])]
+
+
 def prompt_ids(tokenizer, prompt):
     """A prompt as the model expects it: token ids of the user's turn and the opening of the assistant's."""
     message = [{"role": "user", "content": prompt}]
@@ -198,7 +213,7 @@ def prompt_ids(tokenizer, prompt):
 
 
 def encode(tokenizer, rows, max_response=32):
-    """Rows as token ids: a list of dicts of input_ids and labels, which are -100 on the prompt.
+    """Rows as token ids: a list of dicts of input_ids and labels, which are -100 on the prompt; a row's id is kept.
 
     Args:
         max_response: response tokens kept. A response that ended by itself within them ends in the end-of-turn token.
@@ -212,7 +227,8 @@ def encode(tokenizer, rows, max_response=32):
         response = (response + [tokenizer.eos_token_id] * row["finished"])[:max_response]
         if not response:
             raise ValueError(f"the row of prompt {row['prompt']!r} has no response: leave it out")
-        examples.append({"input_ids": prompt + response, "labels": [-100] * len(prompt) + response})
+        kept = {"id": row["id"]} if "id" in row else {}
+        examples.append(kept | {"input_ids": prompt + response, "labels": [-100] * len(prompt) + response})
     return examples
 
 
