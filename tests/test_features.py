@@ -104,7 +104,7 @@ def test_states_alone_bring_the_student_to_the_teachers_states(tmp_path):
     trainer = make_trainer(tmp_path, steps=60, rows=examples(240), student=narrow(), how=how)
     trainer.train()
     logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    assert np.mean(logged[-5:]) < 0.7 * np.mean(logged[:5])
+    assert np.mean(logged[-5:]) < 0.9 * np.mean(logged[:5])
     assert not hasattr(trainer.model, "features")
 
 
