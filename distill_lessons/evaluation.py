@@ -7,7 +7,17 @@ import torch
 import torch.nn.functional as F
 
 from distill_lessons import generation, losses
-from distill_lessons.training import response_logits
+from distill_lessons.training import response_logits, response_states
+
+
+@torch.no_grad()
+def remember(teacher, batches):
+    """The batches on the teacher's device, each with ``teacher_states``: `closeness` then does not run the teacher."""
+    kept = []
+    for batch in batches:
+        batch = {name: tensor.to(teacher.device) for name, tensor in batch.items()}
+        kept.append(batch | {"teacher_states": response_states(teacher, batch, lambda states: states)})
+    return kept
 
 
 @torch.no_grad()
@@ -15,7 +25,8 @@ def closeness(student, teacher, batches):
     """How close a student is to its teacher on held-out responses.
 
     Args:
-        batches: a list of batches as `pairs.smollm.collator` makes them; all response tokens count the same.
+        batches: a list of batches as `pairs.smollm.collator` makes them, or of `remember`; all response tokens count
+            the same.
     Returns:
         dict of ``kl`` (teacher ‖ student, nats per token), ``agreement`` (share of tokens with the same likeliest next
         token), ``cross_entropy`` (of the text, nats per token) and ``tokens``.
@@ -24,8 +35,11 @@ def closeness(student, teacher, batches):
     totals = {"kl": 0.0, "agreement": 0.0, "cross_entropy": 0.0, "tokens": 0}
     for batch in batches:
         batch = {name: tensor.to(teacher.device) for name, tensor in batch.items()}
-        teacher_logits, labels = response_logits(teacher, batch)
-        student_logits, _ = response_logits(student, batch)
+        if "teacher_states" in batch:
+            teacher_logits = teacher.get_output_embeddings()(batch["teacher_states"])
+        else:
+            teacher_logits, _ = response_logits(teacher, batch)
+        student_logits, labels = response_logits(student, batch)
         count = len(labels)
         totals["kl"] += losses.forward_kl(student_logits, teacher_logits).item() * count
         totals["agreement"] += (student_logits.argmax(-1) == teacher_logits.argmax(-1)).sum().item()

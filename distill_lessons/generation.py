@@ -33,6 +33,7 @@ def generate(
     seed=0,
     batch_size=64,
     min_new_tokens=0,
+    use_cache=True,
 ):
     """The model's answers to prompts: a list of (text, finished), in the prompts' order.
 
@@ -42,6 +43,7 @@ def generate(
         top_p: sample from the likeliest tokens that together hold this much probability; 1 from all.
         seed: fixes the sampling.
         max_new_tokens, min_new_tokens: an answer is cut at the one and cannot end before the other.
+        use_cache: keep keys and values of earlier tokens; without, every token reads the whole text again.
     `finished` is False where the answer was cut at `max_new_tokens`.
     """
     set_seed(seed)
@@ -60,6 +62,7 @@ def generate(
             **batch,
             max_new_tokens=max_new_tokens,
             min_new_tokens=min_new_tokens,
+            use_cache=use_cache,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
             **how,
@@ -185,6 +188,20 @@ def respond(path, answer, prompts, n=1, batch_size=64, seed=0, say=None):
         pq.write_table(table, temporary)
     shutil.rmtree(parts)
     return table
+
+
+def read(path):
+    """The rows that `respond` wrote, as dicts.
+
+    Raises:
+        FileNotFoundError: they are not there; ValueError: the file is cut short or no parquet file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no responses at {Path(path).name}: make them with generation.respond")
+    try:
+        return pq.read_table(path).to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{Path(path).name} cannot be read ({error}): remove it and ask the teacher again") from error
 
 
 def provenance(table):

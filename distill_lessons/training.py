@@ -276,7 +276,9 @@ class DistillationTrainer(Trainer):
             if self.alpha > 0:
                 value = self.alpha * len(logits) * soft(logits, part)
             if self.alpha < 1:
-                value = value + (1 - self.alpha) * F.cross_entropy(logits.float(), labels[part], reduction="sum")
+                smoothing = self.args.label_smoothing_factor
+                hard = F.cross_entropy(logits.float(), labels[part], reduction="sum", label_smoothing=smoothing)
+                value = value + (1 - self.alpha) * hard
             return value
 
         return loss

@@ -234,7 +234,8 @@ def encode(tokenizer, rows, max_response=32):
 
 def collator(tokenizer):
     """Makes a batch of encoded examples: pads input_ids on the right, attention_mask with 0, labels with -100."""
-    return DataCollatorForSeq2Seq(tokenizer)
+    pad = DataCollatorForSeq2Seq(tokenizer)
+    return lambda rows: pad([{name: row[name] for name in ("input_ids", "labels")} for row in rows])
 
 
 if __name__ == "__main__":

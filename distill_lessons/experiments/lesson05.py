@@ -1,0 +1,84 @@
+"""Lesson 05, response distillation: sampling settings, text against logits at equal tokens and time, LoRA, batching."""
+
+import time
+
+import numpy as np
+import torch
+
+from distill_lessons import generation
+from distill_lessons.experiments import sampling, study
+from distill_lessons.pairs import smollm
+from distill_lessons.results import Experiment
+
+TEXT, STORED = {"alpha": 0.0}, {"targets": "sampled"}
+LONGER = 1.6  # a step with the teacher in the loop takes about this many steps on text: see arm seconds
+
+
+def answers(name, seed):
+    """As many answers under a sampling setting as a run takes, in the seed's order, as rows for `targets.Collator`."""
+    tokenizer = study.material()[1]
+    every = smollm.encode(tokenizer, sampling.rows(name), max_response=65)
+    order = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed)).tolist()
+    rows = []
+    for example in (every[i] for i in order[: study.STEPS * study.BATCH]):
+        prompt = sum(label == -100 for label in example["labels"])
+        count = len(example["labels"]) - prompt
+        empty = {"sizes": np.ones(count, int), "ids": np.zeros(count, int), "counts": np.ones(count, int)}
+        row = {"input_ids": example["input_ids"], "prompt_length": prompt, "entropy": np.zeros(count)}
+        rows.append(row | empty)  # text only: the targets are never looked at
+    return rows
+
+
+SETTINGS = ("greedy", "T0.7", "top-p", "T1", "T1.5")
+ARMS = {
+    "text longer": {"how": TEXT, "steps": round(LONGER * study.STEPS)},
+    "lora text": {"how": TEXT, "lora": 16},
+    "lora logits": {"how": STORED, "lora": 16},
+}
+
+
+def learned(arm, seed, rate):
+    """A trained student of an arm, with its seconds."""
+    if arm in SETTINGS:
+        return study.learn(seed, rate, how=TEXT, rows=answers(arm, seed))
+    return study.learn(seed, rate, **ARMS[arm])
+
+
+def find_rate(arm, seed):
+    """An arm's best learning rate: `study.search`."""
+    first = 4 * study.FIRST_RATE if arm.startswith("lora") else study.FIRST_RATE
+    return study.search(lambda rate: learned(arm, seed, rate), first)
+
+
+def run(arm, seed):
+    """An arm at its best rate."""
+    return study.run("lesson05-rates", arm, seed, lambda rate: learned(arm, seed, rate))
+
+
+def speed(arm, seed):
+    """Tokens a second of the teacher: "single" prompts, a "batch" of 64, a batch "without cache"; steps a second of the
+    student with targets "stored" and with the teacher "online". The seed chooses the prompts or examples.
+    """
+    teacher, tokenizer, _ = study.material()
+    if arm in ("stored", "online"):
+        _, seconds = study.learn(seed, 1e-3, steps=6, how=STORED if arm == "stored" else {})
+        return {"per second": 6 / seconds}
+    prompts = [row["prompt"] for row in smollm.corpus("train")[64 * seed : 64 * seed + 64]]
+    prompts = prompts[:2] if arm == "single" else prompts
+    lengths = (4, 12) if arm == "without cache" else (4, 36)  # the difference leaves out the reading of the prompts
+    times = []
+    for new in lengths:
+        began = time.perf_counter()
+        how = {"max_new_tokens": new, "min_new_tokens": new, "batch_size": 1 if arm == "single" else 64}
+        generation.generate(teacher, tokenizer, prompts, use_cache=arm != "without cache", **how)
+        times.append(time.perf_counter() - began)
+    return {"per second": len(prompts) * (lengths[1] - lengths[0]) / (times[1] - times[0])}
+
+
+EXPERIMENTS = (
+    Experiment("lesson05-rates", (*SETTINGS, *ARMS), (0,), find_rate, ("cpu", "cuda")),
+    Experiment("lesson05-arms", (*SETTINGS, *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
+    Experiment(
+        "lesson05-speed", ("single", "batch", "without cache", "stored", "online"), (0, 1, 2), speed, ("cpu", "cuda")
+    ),
+)

@@ -1,0 +1,80 @@
+"""Lesson 08, feature distillation: hidden states alone and beside logits, layer maps, and students of another width."""
+
+import functools
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from distill_lessons import features
+from distill_lessons.experiments import study
+from distill_lessons.features import Matching
+from distill_lessons.pairs import smollm
+from distill_lessons.results import Experiment
+
+DEPTH, TEACHER_DEPTH, WIDTH, NARROW = study.DEPTH, 30, 576, 288
+
+
+def expected_map():
+    """Each state of the cut student to the state that its next layer received in the teacher."""
+    kept = smollm.kept_layers(TEACHER_DEPTH, DEPTH)
+    return {i: kept[i] for i in range(1, DEPTH)} | {DEPTH: TEACHER_DEPTH}
+
+
+def reversed_map():
+    """A wrong map: early states to late ones and the other way round; only the last one is right."""
+    right = expected_map()
+    return {i: right[DEPTH - i] for i in range(1, DEPTH)} | {DEPTH: TEACHER_DEPTH}
+
+
+def learned_map():
+    """Each state to a learned mixture of all teacher states up to three layers from the expected one."""
+    right = expected_map()
+    near = {i: [t for t in range(right[i] - 3, right[i] + 4) if 1 <= t < TEACHER_DEPTH] for i in right if i < DEPTH}
+    return near | {DEPTH: TEACHER_DEPTH}
+
+
+def matching(layers, width=WIDTH, kind="cosine"):
+    """A function that makes a fresh `Matching`."""
+    return functools.partial(Matching, layers, width, WIDTH, kind)
+
+
+def narrow():
+    """Half the teacher's width, made from scratch: none of the teacher's weights fit."""
+    config = LlamaConfig(
+        vocab_size=49152, hidden_size=NARROW, intermediate_size=768, num_hidden_layers=DEPTH, num_attention_heads=9,
+        num_key_value_heads=3, head_dim=32, tie_word_embeddings=True, rope_theta=100000.0,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).to(study.material()[0].device)
+
+
+LAST = features.last_map(DEPTH, TEACHER_DEPTH)
+ARMS = {
+    "logits": {},
+    "states": {"how": {"features": matching(expected_map()), "output_weight": 0.0}},
+    "both": {"how": {"features": matching(expected_map())}},
+    "both last": {"how": {"features": matching(LAST)}},
+    "both learned": {"how": {"features": matching(learned_map())}},
+    "both reversed": {"how": {"features": matching(reversed_map())}},
+    "narrow logits": {"student": narrow},
+    "narrow both": {"student": narrow, "how": {"features": matching(expected_map(), NARROW)}},
+    "narrow relations": {"student": narrow, "how": {"features": matching(expected_map(), NARROW, "relation")}},
+}
+
+
+def find_rate(arm, seed):
+    """An arm's best learning rate: `study.search`."""
+    return study.search(lambda rate: study.learn(seed, rate, **ARMS[arm]))
+
+
+def run(arm, seed):
+    """An arm at its best rate; "narrow untrained" as it begins."""
+    if arm == "narrow untrained":
+        torch.manual_seed(seed)
+        return study.score(narrow())
+    return study.run("lesson08-rates", arm, seed, lambda rate: study.learn(seed, rate, **ARMS[arm]))
+
+
+EXPERIMENTS = (
+    Experiment("lesson08-rates", tuple(ARMS), (0,), find_rate, ("cpu", "cuda")),
+    Experiment("lesson08-arms", ("narrow untrained", *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
+)
