@@ -48,7 +48,19 @@ def chosen(seed, count):
     return [order[i % len(order)] for i in range(count)]
 
 
-def learn(seed, rate, student=None, depth=DEPTH, steps=STEPS, rows=None, how=None, lora=0, **changes):
+def learn(
+    seed,
+    rate,
+    student=None,
+    depth=DEPTH,
+    steps=STEPS,
+    batch=BATCH,
+    rows=None,
+    how=None,
+    lora=0,
+    callbacks=(),
+    **changes,
+):
     """Train one student; returns it with the seconds that training took.
 
     Args:
@@ -57,6 +69,7 @@ def learn(seed, rate, student=None, depth=DEPTH, steps=STEPS, rows=None, how=Non
         how: options of `training.DistillationTrainer`; `features` may be a function that makes a `Matching`. A teacher
             is put in the loop where they need one. With targets "top_k" or "naive_top_k", `k` tokens a position.
         lora: rank of adapters, merged afterwards.
+        callbacks: of the `transformers.Trainer`.
         changes: go to `training.settings`.
     """
     teacher, tokenizer, stored = material()
@@ -70,7 +83,7 @@ def learn(seed, rate, student=None, depth=DEPTH, steps=STEPS, rows=None, how=Non
     if callable(how.get("features")):
         how["features"] = how["features"]()
     k = how.pop("k", None)
-    rows = rows if rows is not None else stored.select(chosen(seed, steps * BATCH))
+    rows = rows if rows is not None else stored.select(chosen(seed, steps * batch))
     with tempfile.TemporaryDirectory() as folder:
         if k:
             rows = top_k_rows(folder, rows, k)
@@ -78,9 +91,10 @@ def learn(seed, rate, student=None, depth=DEPTH, steps=STEPS, rows=None, how=Non
         trainer = training.DistillationTrainer(
             model=model,
             teacher=teacher if beside else None,
-            args=training.settings(steps, BATCH, rate, seed, logging_strategy="no", bf16=runtime.bf16(), **changes),
+            args=training.settings(steps, batch, rate, seed, logging_strategy="no", bf16=runtime.bf16(), **changes),
             train_dataset=rows,
             data_collator=targets.Collator(tokenizer.pad_token_id),
+            callbacks=list(callbacks),
             **how,
         )
         began = time.perf_counter()
