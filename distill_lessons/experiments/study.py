@@ -5,7 +5,6 @@ repeats it on other seeds; all are scored on the test prompts, whose topics no t
 """
 
 import functools
-import math
 import tempfile
 import time
 
@@ -14,8 +13,8 @@ import torch
 from distill_lessons import evaluation, results, runtime, targets, training
 from distill_lessons.pairs import smollm
 
-STEPS, BATCH, DEPTH = 40, 4, 10
-HELD_OUT = {"validation": 32, "test": 48}  # prompts that a score looks at
+STEPS, BATCH, DEPTH = 24, 4, 10
+HELD_OUT = {"validation": 24, "test": 48}  # prompts that a score looks at
 FIRST_RATE = 1.4e-3
 
 
@@ -127,19 +126,22 @@ def search(learned, first=FIRST_RATE):
     Returns:
         dict: learning_rate; "validation at <rate>" for every rate tried; and of the best one its test score and seconds.
     """
-    tried = {}
+    tried, best = {}, None
 
     def attempt(step):
+        nonlocal best
         student, seconds = learned(first * 2.0**step)
-        value = score(student, "validation")["kl"]
-        tried[step] = (value if math.isfinite(value) else 1e6, score(student) | {"seconds": seconds})
+        tried[step] = score(student, "validation")["kl"]
+        if tried[step] == min(tried.values()):
+            best = step, student, seconds
 
     for step in (0, 1, -1):
         attempt(step)
-    while (best := min(tried, key=lambda step: tried[step][0])) in (min(tried), max(tried)):
-        attempt(best + (1 if best == max(tried) else -1))
-    rates = {f"validation at {first * 2.0**step:.2g}": value for step, (value, _) in sorted(tried.items())}
-    return {"learning_rate": first * 2.0**best} | tried[best][1] | rates
+    while best[0] in (min(tried), max(tried)):
+        attempt(best[0] + (1 if best[0] == max(tried) else -1))
+    step, student, seconds = best
+    rates = {f"validation at {first * 2.0**each:.2g}": value for each, value in sorted(tried.items())}
+    return {"learning_rate": first * 2.0**step} | score(student) | {"seconds": seconds} | rates
 
 
 def run(name, arm, seed, learned):
