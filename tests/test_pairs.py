@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from distill_lessons import generation, runtime
+from distill_lessons import generation, runtime, targets, training
 from distill_lessons.pairs import digits, smollm
-from distill_lessons.pairs.smollm_prompts import prompts
+from distill_lessons.pairs.smollm_prompts import CORPUS_FORMS, corpus, prompts
 
 
 def test_digits_splits_are_disjoint_and_fixed():
@@ -178,3 +179,47 @@ def test_the_package_needs_no_particular_working_directory(tmp_path):
     code = "from distill_lessons.pairs import smollm; print(len(smollm.rows('test')))"
     printed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "48"
+
+
+def test_corpus_prompts_are_unique_and_held_out_topics_are_new():
+    rows = corpus()
+    assert rows == corpus() and len(rows) == len({row["prompt"] for row in rows}) == 2400
+    assert not {row["prompt"] for row in rows} & set(prompts())
+    by_split = {name: [row for row in rows if row["split"] == name] for name in ("train", "validation", "test")}
+    assert [len(part) for part in by_split.values()] == [2200, 80, 120]
+    trained = "\n".join(row["prompt"].lower() for row in by_split["train"])
+    for name in ("validation", "test"):
+        assert not {row["topic"] for row in by_split[name]} & {row["topic"] for row in by_split["train"]}
+        assert not [row["topic"] for row in by_split[name] if f" {row['topic']}?" in trained]
+    assert {row["form"] for row in by_split["train"]} == set(CORPUS_FORMS)
+
+
+def test_the_committed_corpus_is_the_answered_prompts_with_their_targets():
+    rows = smollm.corpus()
+    assert [row["prompt"] for row in rows] == [row["prompt"] for row in corpus()]
+    assert all(row["response"] or row["finished"] for row in rows)
+    call = generation.provenance(pq.read_table(smollm.corpus_folder() / "responses.parquet"))["call"]
+    assert (call["temperature"], call["top_k"], call["max_new_tokens"]) == (0.7, 50, 64)
+    tokenizer = smollm.tokenizer()
+    stored = targets.load(smollm.corpus_folder() / "targets", tokenizer, 49152)
+    assert sorted(stored["id"]) == [row["id"] for row in smollm.corpus("train")]
+    encoded = {row["id"]: row for row in smollm.encode(tokenizer, smollm.corpus("train"), max_response=65)}
+    for row in stored.select(range(0, 2200, 100)):
+        assert row["input_ids"] == encoded[row["id"]]["input_ids"]
+        assert len(row["sizes"]) == len(row["entropy"]) == len(row["input_ids"]) - row["prompt_length"]
+        assert sum(row["sizes"]) == len(row["ids"]) and sum(row["counts"]) == 50 * len(row["sizes"])
+    assert targets.bytes_per_token(smollm.corpus_folder() / "targets") < 64
+    files = [path for path in (runtime.data_folder() / "smollm").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 40e6
+
+
+def test_the_stored_targets_are_draws_from_this_teacher():
+    """On some rows: the drawn tokens' mean log-probability under the teacher is minus its entropy."""
+    teacher, tokenizer = smollm.teacher(), smollm.tokenizer()
+    stored = targets.load(smollm.corpus_folder() / "targets", checksums=False)
+    batch = targets.Collator(tokenizer.pad_token_id)([stored[i] for i in (3, 900)])
+    log_p = training.response_logits(teacher, batch)[0].log_softmax(-1)
+    cross = -(batch["target_weights"] * log_p.gather(1, batch["target_ids"])).sum(1)
+    entropy = torch.special.entr(log_p.exp()).sum(-1)
+    torch.testing.assert_close(entropy, batch["target_entropy"], atol=1e-3, rtol=1e-3)
+    assert abs((cross - entropy).mean() / entropy.mean()) < 0.1
