@@ -209,7 +209,8 @@ def sampled_kl(student_logits, ids, weights, entropy):
     """
     _check_sparse(student_logits, ids, weights)
     z = _at_least_float32(student_logits)
-    cross_entropy = z.logsumexp(-1) - (weights * z.gather(-1, ids)).sum(-1)
+    listed = z.gather(-1, ids).masked_fill(weights == 0, 0.0)  # padding may name a banned token, and 0 · inf is NaN
+    cross_entropy = z.logsumexp(-1) - (weights * listed).sum(-1)
     return _mean(cross_entropy - entropy)
 
 
@@ -234,11 +235,11 @@ def top_k_kl(student_logits, ids, probabilities, renormalise=False):
     p = _at_least_float32(probabilities)
     if renormalise:
         p = p / p.sum(-1, keepdim=True)
-        return _mean((torch.special.xlogy(p, p) - p * log_q).sum(-1))
+        return _mean(_banned_is_inf((torch.special.xlogy(p, p) - p * log_q).sum(-1)))
     rest = (1 - p.sum(-1)).clamp(min=0)
     log_q_rest = torch.log1p(-log_q.exp().sum(-1).clamp(max=1 - 1e-6))
     listed = (torch.special.xlogy(p, p) - p * log_q).sum(-1)
-    return _mean(listed + torch.special.xlogy(rest, rest) - rest * log_q_rest)
+    return _mean(_banned_is_inf(listed + torch.special.xlogy(rest, rest) - rest * log_q_rest))
 
 
 # --- shared pieces ---------------------------------------------------------------------------------------------------

@@ -1,9 +1,14 @@
-"""The machine: device, seeds, threads, safe file writing and the stamp that goes with every recorded number."""
+"""The machine: device, seeds, threads, safe file writing and the stamp that goes with every recorded number.
+
+Training shows a progress bar where stderr is a terminal; ``DISTILL_PROGRESS=1`` shows it elsewhere too, in a notebook for
+instance, and ``DISTILL_PROGRESS=0`` nowhere.
+"""
 
 import datetime
 import hashlib
 import os
 import platform
+import sys
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -74,6 +79,14 @@ def start(quiet=True):
         transformers.utils.logging.disable_progress_bar()
     seed_everything(seed())
     return device()
+
+
+def progress():
+    """Whether training shows a progress bar: ``DISTILL_PROGRESS`` if it is 1 or 0, else whether stderr is a terminal."""
+    wanted = os.environ.get("DISTILL_PROGRESS")
+    if wanted in ("0", "1"):
+        return wanted == "1"
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def processor_name():

@@ -101,6 +101,8 @@ def store(
             say(f"targets: {min(start + shard_rows, len(examples))} of {len(examples)} examples, {tokens} tokens")
     manifest["finished"] = True
     _write_manifest(folder, manifest)
+    for half in [*folder.glob(".*.arrow.*"), *folder.glob(".manifest.json.*")]:  # what kills have left
+        half.unlink(missing_ok=True)
     return manifest
 
 

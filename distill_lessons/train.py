@@ -11,8 +11,7 @@ import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from transformers import AutoModelForCausalLM
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distill_lessons import runtime, targets, training
 from distill_lessons.pairs import smollm
@@ -64,8 +63,15 @@ def read(path):
 
 
 def train(run):
-    """Train as a `Run` says, going on from the last checkpoint in its output folder; returns the trainer."""
+    """Train as a `Run` says, going on from the last complete checkpoint in its output folder; returns the trainer.
+
+    Raises:
+        ValueError: the student has a tokenizer of its own, and not the teacher's; and as `training.DistillationTrainer`.
+        OSError: the disk is full.
+    """
     tokenizer = smollm.tokenizer()
+    if run.student:
+        _check_tokenizer(run.student, tokenizer)
     teacher = smollm.teacher()
     student = AutoModelForCausalLM.from_pretrained(run.student) if run.student else smollm.student(teacher, run.depth)
     if run.lora:
@@ -89,14 +95,31 @@ def train(run):
         train_dataset=data,
         data_collator=collate,
     )
-    last = get_last_checkpoint(run.output) if Path(run.output).is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
-    trainer.save_model(run.output)
-    if trainer.is_world_process_zero():
-        (Path(run.output) / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the config says it all
-        tokenizer.save_pretrained(run.output)
-        trainer.state.save_to_json(str(Path(run.output) / "trainer_state.json"))
+    trainer.train(resume_from_checkpoint=training.last_checkpoint(run.output))
+    if trainer.is_fsdp_enabled:  # the student in one piece, whatever form its checkpoints have
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    with training.saving("the student", "its checkpoints are as they were"):
+        trainer.save_model(run.output)
+        if trainer.is_world_process_zero():
+            (Path(run.output) / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the config says it all
+            tokenizer.save_pretrained(run.output)
+            trainer.state.save_to_json(str(Path(run.output) / "trainer_state.json"))
     return trainer
+
+
+def _check_tokenizer(student, tokenizer):
+    """Refuse a student whose own tokenizer gives other numbers to tokens; one without a tokenizer is taken as it is."""
+    try:
+        own = AutoTokenizer.from_pretrained(student)
+    except (OSError, ValueError):
+        return
+    if set(own.get_vocab()) <= set(own.all_special_tokens):  # the library's stand-in for one that is not there
+        return
+    if targets.tokenizer_fingerprint(own) != targets.tokenizer_fingerprint(tokenizer):
+        raise ValueError(
+            f"the student {student} has a tokenizer of {len(own)} tokens that is not the teacher's of {len(tokenizer)}: "
+            "the same number would mean another token, so choose a student and a teacher with one tokenizer"
+        )
 
 
 def main():

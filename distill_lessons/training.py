@@ -1,13 +1,22 @@
 """Training: `fit` for the small classifiers, `DistillationTrainer` (a `transformers.Trainer`) for language models."""
 
 import inspect
+import json
 import math
+import shutil
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
+import datasets
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from safetensors import SafetensorError
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 from distill_lessons import runtime
 from distill_lessons.features import captured
@@ -138,6 +147,46 @@ def base_of(model):
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+class Bar(ProgressCallback):
+    """A progress bar with the last loss beside it, in a terminal or a notebook, instead of a line or a row a step."""
+
+    def on_log(self, args, state, control, logs=None, **rest):
+        if self.training_bar is not None and "loss" in (logs or {}):
+            self.training_bar.set_postfix(loss=f"{logs['loss']:.4g}")
+
+
+@contextmanager
+def saving(what, kept):
+    """Within the block, whatever the libraries raise when a disk is full becomes an OSError with one sentence."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, RuntimeError):
+            if "inline_container" not in reason:  # torch's writer of files
+                raise
+            reason = "a file could not be written to its end"
+        raise OSError(
+            f"could not save {what} ({reason}); {kept}: free some disk space (save_total_limit keeps fewer "
+            "checkpoints), then start the same training again, from its last checkpoint",
+        ) from error
+
+
+def last_checkpoint(folder):
+    """The newest complete checkpoint in a folder, or None; one that a kill cut short is passed over."""
+    found = [path for path in Path(folder).glob("checkpoint-*") if path.name[11:].isdigit() and _complete(path)]
+    return str(max(found, key=lambda path: int(path.name[11:]))) if found else None
+
+
+def _complete(checkpoint):
+    """Whether a checkpoint has its last file, and all of it."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 @contextmanager
 def evaluating(model):
     """All modules of a model in eval mode, and afterwards each as it was: some may belong to another model too."""
@@ -167,7 +216,10 @@ class DistillationTrainer(Trainer):
         output_weight: of everything else; 0 trains on hidden states alone, and the head is not computed.
         Everything else as `transformers.Trainer`.
     Raises:
-        ValueError: settings that do not go together; vocabularies that differ (says both sizes).
+        ValueError: settings that do not go together; vocabularies that differ (says both sizes). From `train`: an example
+            that is longer than a model's context, before the first step where the data set is a list or a
+            `datasets.Dataset`; no response token anywhere; a loss that is NaN or infinite (says at which step).
+        OSError: a checkpoint cannot be written; those before it stay, and `last_checkpoint` finds them.
 
     The head and the loss run on response positions only, a chunk at a time (`head.chunked_loss`). The loss is the sum
     over response tokens divided by their number in the whole accumulated batch of all processes: its gradient does not
@@ -194,6 +246,11 @@ class DistillationTrainer(Trainer):
         self.features, self.feature_weight, self.output_weight = features, feature_weight, output_weight
         self.teacher = None if teacher is None else self._prepare_teacher(teacher)
         self.remove_callback(PrinterCallback)  # logged values are in state.log_history
+        if not self.args.disable_tqdm:
+            self.remove_callback(DEFAULT_PROGRESS_CALLBACK)
+            self.add_callback(Bar)
+        self._context = self._shortest_context()
+        self._batches, self._tokens = 0, 0
         self.model_accepts_loss_kwargs = True  # ask the Trainer for num_items_in_batch, and not to divide by steps
 
     def _prepare_teacher(self, teacher):
@@ -210,6 +267,14 @@ class DistillationTrainer(Trainer):
         return teacher.to(self.args.device).eval()
 
     def train(self, *arguments, **options):
+        self._check_rows()
+        self._batches, self._tokens = 0, 0
+        output = self._train(*arguments, **options)
+        if self._batches and int(self._tokens) == 0:
+            raise ValueError(_NOTHING)
+        return output
+
+    def _train(self, *arguments, **options):
         if self.features is None:
             return super().train(*arguments, **options)
         # A part of the student while it trains: so it is optimised, saved in checkpoints and shared between processes.
@@ -219,7 +284,59 @@ class DistillationTrainer(Trainer):
         finally:
             del self.model.features
 
+    def _save_checkpoint(self, model, trial):
+        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+        try:
+            with saving(folder.name, "earlier checkpoints are as they were"):
+                super()._save_checkpoint(model, trial)
+        except OSError:
+            if not _complete(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _check_rows(self):
+        """Refuse, before training, rows that are too long or all without a response, where looking costs little."""
+        rows = self.train_dataset
+        lengths = _lengths(rows)
+        if not lengths:
+            return
+        longest = max(range(len(lengths)), key=lengths.__getitem__)
+        if lengths[longest] > self._context[0]:
+            row = rows[longest]
+            name = f"example {row['id']!r}" if "id" in row else f"example {longest} of the data set"
+            self._check_length(self.data_collator([dict(row)]), lambda place: name)  # the collator may cut it
+        if isinstance(rows, (list, tuple)) and all(isinstance(row, Mapping) and "labels" in row for row in rows):
+            if not any(label != IGNORE for row in rows for label in row["labels"]):
+                raise ValueError(_NOTHING)
+
+    def _shortest_context(self):
+        """The shortest context of the models that run, in tokens, and whose it is."""
+        models = {"student": self.model}
+        if self.teacher is not None and (self.features is not None or (self.alpha > 0 and self.targets is None)):
+            models["teacher"] = self.teacher
+        return min((_context_of(model), name) for name, model in models.items())
+
+    def _check_length(self, batch, name):
+        limit, whose = self._context
+        if batch["input_ids"].shape[1] <= limit:
+            return
+        lengths = batch["attention_mask"].sum(1)
+        if lengths.max() > limit:
+            place = int(lengths.argmax())
+            raise ValueError(
+                f"{name(place)} has {int(lengths[place])} tokens and the {whose} reads {limit}: cut it or leave it out"
+            )
+
+    def _stop(self, problem):
+        now = self.lr_scheduler.get_last_lr()[0] if self.lr_scheduler is not None else 0.0
+        return ValueError(
+            f"{problem} at step {self.state.global_step}, with learning rate {now:.3g}: lower learning_rate, now "
+            f"{self.args.learning_rate}; if it is so from the first step, look for a token that the student bans (-inf) "
+            "and the teacher or the text does not"
+        )
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        self._check_length(inputs, lambda place: f"row {place} of a batch at step {self.state.global_step}")
         columns = inputs["labels"][:, 1:]
         mask = columns != IGNORE
         labels, rows = columns[mask], mask.nonzero()[:, 0]
@@ -237,10 +354,18 @@ class DistillationTrainer(Trainer):
             return total
 
         layers = () if self.features is None else tuple(self.features.layers)
-        total = response_states(student, inputs, total_of, call=model, layers=layers)
+        try:
+            total = response_states(student, inputs, total_of, call=model, layers=layers)
+        except ValueError as error:  # the losses look at the logits
+            if not (model.training and "NaN" in str(error)):
+                raise
+            raise self._stop(error) from error
+        if model.training and not torch.isfinite(total):
+            raise self._stop(f"the loss became {total.item()}")
         if num_items_in_batch is None:
             value = total / max(len(labels), 1)
         else:
+            self._batches, self._tokens = self._batches + 1, self._tokens + num_items_in_batch
             value = total / torch.as_tensor(num_items_in_batch).clamp(min=1)
             if self.args.average_tokens_across_devices:  # DDP takes the mean over processes, we want the sum
                 value = value * self.accelerator.num_processes
@@ -282,6 +407,30 @@ class DistillationTrainer(Trainer):
             return value
 
         return loss
+
+
+_NOTHING = (
+    "no example has a response token to learn from: labels must be -100 on the prompt and the tokens themselves on the "
+    "response"
+)
+
+
+def _context_of(model):
+    config = base_of(model).config
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    limit = getattr(config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 0 else math.inf
+
+
+def _lengths(rows):
+    """Tokens of each row of a list of dicts or a `datasets.Dataset`; an empty list for what would have to be run to know."""
+    if isinstance(rows, datasets.Dataset) and "input_ids" in rows.column_names:
+        column = rows.select_columns(["input_ids"]).with_format("arrow")[:]["input_ids"]
+        is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+        return [length or 0 for length in pc.list_value_length(column).to_pylist()] if is_list else []
+    if isinstance(rows, (list, tuple)) and all(isinstance(row, Mapping) and "input_ids" in row for row in rows):
+        return [len(row["input_ids"]) for row in rows]
+    return []
 
 
 def _check(alpha, temperature, beta, teacher, targets, features):
@@ -342,7 +491,7 @@ def settings(steps, batch_size=4, learning_rate=7e-4, seed=0, **changes):
         "logging_steps": 1,
         "save_strategy": "no",
         "report_to": "none",
-        "disable_tqdm": True,
+        "disable_tqdm": not runtime.progress(),
         "use_cpu": runtime.device().type == "cpu",
     }
     return TrainingArguments(**defaults | changes)
