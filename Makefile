@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test lab results notebooks lint clean
+.PHONY: setup demo test lab results bench notebooks lint clean
 
 setup: $(VENV)/.teacher
 
@@ -36,6 +36,13 @@ lab: setup
 
 results: setup
 	$(BIN)/python -m distill_lessons.experiments $(if $(DEVICE),--device $(DEVICE))
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
+
+bench: setup $(VENV)/.bench
+	$(BIN)/python -m distill_lessons.bench
 
 notebooks: setup
 	$(BIN)/python tools/execute.py
