@@ -37,11 +37,11 @@ lab: setup
 results: setup
 	$(BIN)/python -m distill_lessons.experiments $(if $(DEVICE),--device $(DEVICE))
 
-$(VENV)/.bench: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+$(VENV)/.bench: $(VENV)/.teacher
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'
 	touch $@
 
-bench: setup $(VENV)/.bench
+bench: $(VENV)/.bench
 	$(BIN)/python -m distill_lessons.bench
 
 notebooks: setup

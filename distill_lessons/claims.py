@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from distill_lessons import results
 
 HOLDS = "holds"
@@ -30,6 +32,7 @@ class Comparison:
     Args:
         condition: the setting, or the reading of the claim, under which this is a test; in a few words.
         detail: what tells this comparison from others under the same condition; may be empty.
+        experiment: the recorded table, or two joined by " + " whose arms are paired by seed.
     """
 
     condition: str
@@ -43,7 +46,7 @@ class Comparison:
     unit: str = ""
 
     def interval(self, folder=None):
-        table = results.load(self.experiment, folder)
+        table = pd.concat([results.load(name, folder) for name in self.experiment.split(" + ")])
         if self.other is None:
             return results.bootstrap_interval(results.per_seed(table, self.metric, self.arm))
         return results.paired_difference(table, self.metric, self.arm, self.other)
@@ -95,6 +98,7 @@ def judge(claim, folder=None):
             {
                 "condition": comparison.condition,
                 "detail": comparison.detail,
+                "experiment": comparison.experiment,
                 "arms": [arm for arm in (comparison.arm, comparison.other) if arm is not None],
                 "metric": comparison.metric,
                 "unit": comparison.unit,

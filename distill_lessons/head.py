@@ -39,7 +39,10 @@ class _Chunked(torch.autograd.Function):
                 if wanted[0]:
                     grad_hidden[part] = slope @ w
                 if wanted[1]:
-                    grad_weight += slope.T @ h[part]
+                    if slope.dtype == grad_weight.dtype:
+                        grad_weight.addmm_(slope.T, h[part])  # no temporary of the weight's size
+                    else:
+                        grad_weight += slope.T @ h[part]
                 if wanted[2]:
                     grad_bias += slope.sum(0)
                 del logits, slope

@@ -279,8 +279,9 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, work):
     moments, kills = random.Random(0), 0
     for attempt in range(4):
         folder = tmp_path / str(attempt)
-        while killed(work, folder, seconds=moments.uniform(0, 1.2 * whole)):
-            kills += 1
+        seconds = 0.0  # surely too early, so that there is a kill even where the first, cold run took longest
+        while killed(work, folder, seconds=seconds):
+            kills, seconds = kills + 1, moments.uniform(0, 1.2 * whole)
         assert contents(folder) == contents(tmp_path / "whole")
     assert kills
 

@@ -1,6 +1,7 @@
 """Lesson 02, dark knowledge: one loss, and target distributions that carry more or less about how classes relate."""
 
 import functools
+import math
 
 import torch
 import torch.nn.functional as F
@@ -346,6 +347,17 @@ CLAIMS = (
                 "a class never shown", "label smoothing", "lesson02-unseen", "threes_after", "soft", "smoothing"
             ),
             Comparison("a class never shown", "same confidence", "lesson02-unseen", "threes_after", "soft", "averaged"),
+            Comparison(
+                "language model",
+                "label smoothing on the teacher's text",
+                "lesson04-arms",
+                "kl",
+                "logits",
+                "smoothing",
+                low=-math.inf,
+                high=0.0,
+                unit="nats",
+            ),
         ),
     ),
 )

@@ -376,6 +376,17 @@ CLAIMS = (
                 "sound-0.5",
                 "sound-1",
             ),
+            Comparison(
+                "second half, language model",
+                "alpha 0.5 comes closer to the teacher than 1",
+                "lesson04-arms",
+                "kl",
+                "half",
+                "logits",
+                low=-math.inf,
+                high=0.0,
+                unit="nats",
+            ),
         ),
     ),
 )

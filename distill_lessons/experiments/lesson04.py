@@ -1,8 +1,11 @@
 """Lesson 04, logit distillation: text, stored and online logits, alpha, temperature, depth, architecture, learning rate."""
 
+import math
+
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from distill_lessons.claims import Claim, Comparison
 from distill_lessons.experiments import study
 from distill_lessons.pairs import smollm
 from distill_lessons.results import Experiment
@@ -80,4 +83,50 @@ def run(arm, seed):
 EXPERIMENTS = (
     Experiment("lesson04-rates", tuple(ARMS), (0,), find_rate, ("cpu", "cuda")),
     Experiment("lesson04-arms", ("untrained", "neox untrained", *ARMS, *FIXED), (0, 1, 2), run, ("cpu", "cuda")),
+)
+
+TABLE, NATS = "lesson04-arms", "nats"
+
+CLAIMS = (
+    Claim(
+        "C9",
+        "Logit distillation works for any architecture and needs nothing but outputs; a different architecture is harder",
+        "guide A",
+        "04",
+        (
+            Comparison(
+                "first half, GPT-NeoX from scratch",
+                "against its start",
+                TABLE,
+                "kl",
+                "neox",
+                "neox untrained",
+                low=-math.inf,
+                high=0.0,
+                unit=NATS,
+            ),
+            Comparison(
+                "first half, GPT-NeoX from scratch",
+                "against the teacher's text",
+                TABLE,
+                "kl",
+                "neox",
+                "neox text",
+                low=-math.inf,
+                high=0.0,
+                unit=NATS,
+            ),
+            Comparison("second half, against a Llama from scratch", "", TABLE, "kl", "neox", "llama", unit=NATS),
+        ),
+    ),
+    Claim(
+        "C23",
+        "The learning rate should be lower than in pre-training (here 3e-3): higher forgets, lower crawls",
+        "guide A",
+        "04",
+        (
+            Comparison("the pre-training rate", "against the best", TABLE, "kl", "fast", "logits", unit=NATS),
+            Comparison("a rate 32 times lower", "against the best", TABLE, "kl", "slow", "logits", unit=NATS),
+        ),
+    ),
 )

@@ -1,11 +1,13 @@
 """Lesson 05, response distillation: sampling settings, text against logits at equal tokens and time, LoRA, batching."""
 
+import math
 import time
 
 import numpy as np
 import torch
 
 from distill_lessons import generation
+from distill_lessons.claims import Claim, Comparison
 from distill_lessons.experiments import sampling, study
 from distill_lessons.pairs import smollm
 from distill_lessons.results import Experiment
@@ -62,7 +64,7 @@ def speed(arm, seed):
     teacher, tokenizer, _ = study.material()
     if arm in ("stored", "online"):
         _, seconds = study.learn(seed, 1e-3, steps=6, how=STORED if arm == "stored" else {})
-        return {"per second": 6 / seconds}
+        return rate(6 / seconds)
     prompts = [row["prompt"] for row in smollm.corpus("train")[64 * seed : 64 * seed + 64]]
     prompts = prompts[:2] if arm == "single" else prompts
     lengths = (4, 12) if arm == "without cache" else (4, 36)  # the difference leaves out the reading of the prompts
@@ -72,7 +74,12 @@ def speed(arm, seed):
         how = {"max_new_tokens": new, "min_new_tokens": new, "batch_size": 1 if arm == "single" else 64}
         generation.generate(teacher, tokenizer, prompts, use_cache=arm != "without cache", **how)
         times.append(time.perf_counter() - began)
-    return {"per second": len(prompts) * (lengths[1] - lengths[0]) / (times[1] - times[0])}
+    return rate(len(prompts) * (lengths[1] - lengths[0]) / (times[1] - times[0]))
+
+
+def rate(per_second):
+    """A speed, and its binary logarithm: a difference of 1 is a factor of two."""
+    return {"per second": per_second, "log2 per second": math.log2(per_second)}
 
 
 EXPERIMENTS = (
@@ -80,5 +87,120 @@ EXPERIMENTS = (
     Experiment("lesson05-arms", (*SETTINGS, *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
     Experiment(
         "lesson05-speed", ("single", "batch", "without cache", "stored", "online"), (0, 1, 2), speed, ("cpu", "cuda")
+    ),
+)
+
+BOTH = "lesson05-arms + lesson04-arms"
+
+CLAIMS = (
+    Claim(
+        "C10",
+        "Training on the teacher's text is as effective as matching its logits (at most 0.1 nats behind)",
+        "guide A",
+        "05",
+        (
+            Comparison(
+                "equal tokens", "", "lesson04-arms", "kl", "text", "logits", low=-math.inf, high=0.1, unit="nats"
+            ),
+            Comparison(
+                "equal tokens, six layers",
+                "",
+                "lesson04-arms",
+                "kl",
+                "shallow text",
+                "shallow logits",
+                low=-math.inf,
+                high=0.1,
+                unit="nats",
+            ),
+            Comparison(
+                "equal tokens, 80 steps, 16 layers",
+                "",
+                "lesson00-distil",
+                "kl",
+                "text",
+                "logits",
+                low=-math.inf,
+                high=0.1,
+                unit="nats",
+            ),
+            Comparison(
+                "equal seconds, teacher in the loop",
+                "",
+                BOTH,
+                "kl",
+                "text longer",
+                "online",
+                low=-math.inf,
+                high=0.1,
+                unit="nats",
+            ),
+            Comparison(
+                "equal tokens, measured by the cross-entropy of the teacher's text",
+                "",
+                "lesson04-arms",
+                "cross_entropy",
+                "text",
+                "logits",
+                low=-math.inf,
+                high=0.1,
+                unit="nats",
+            ),
+        ),
+    ),
+    Claim(
+        "C22",
+        "A high sampling temperature gives the diversity that students need",
+        "guide A",
+        "05",
+        tuple(
+            Comparison(where, "", "lesson05-arms", metric, arm, other, low, high, unit)
+            for where, metric, arm, other, low, high, unit in (
+                ("temperature 1 against greedy", "kl", "T1", "greedy", -math.inf, 0.0, "nats"),
+                ("temperature 1 against 0.7", "kl", "T1", "T0.7", -math.inf, 0.0, "nats"),
+                ("temperature 1.5 against 1", "kl", "T1.5", "T1", -math.inf, 0.0, "nats"),
+                ("temperature 1 against top-p 0.9", "kl", "T1", "top-p", -math.inf, 0.0, "nats"),
+                ("temperature 1 against greedy, by agreement", "agreement", "T1", "greedy", 0.0, math.inf, ""),
+                ("temperature 1 against 0.7, by agreement", "agreement", "T1", "T0.7", 0.0, math.inf, ""),
+            )
+        ),
+    ),
+    Claim(
+        "C39",
+        "Batching and caching cut the teacher's cost (to less than half)",
+        "guide A",
+        "05",
+        (
+            Comparison(
+                "batching: 64 prompts against one",
+                "tokens a second",
+                "lesson05-speed",
+                "log2 per second",
+                "batch",
+                "single",
+                low=1.0,
+                unit="doublings",
+            ),
+            Comparison(
+                "caching keys and values",
+                "tokens a second",
+                "lesson05-speed",
+                "log2 per second",
+                "batch",
+                "without cache",
+                low=1.0,
+                unit="doublings",
+            ),
+            Comparison(
+                "caching soft targets",
+                "whole training steps a second",
+                "lesson05-speed",
+                "log2 per second",
+                "stored",
+                "online",
+                low=1.0,
+                unit="doublings",
+            ),
+        ),
     ),
 )

@@ -1,11 +1,13 @@
 """Lesson 08, feature distillation: hidden states alone and beside logits, layer maps, and students of another width."""
 
 import functools
+import math
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_lessons import features, results, runtime
+from distill_lessons.claims import Claim, Comparison
 from distill_lessons.experiments import study
 from distill_lessons.features import Matching
 from distill_lessons.pairs import smollm
@@ -79,4 +81,49 @@ def run(arm, seed):
 EXPERIMENTS = (
     Experiment("lesson08-rates", tuple(ARMS), (0,), find_rate, ("cpu", "cuda")),
     Experiment("lesson08-arms", ("logits", "narrow untrained", *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
+)
+
+BOTH = "lesson08-weight + lesson08-arms"
+GAIN = -0.02  # nats: less is nothing that anybody would work for
+
+CLAIMS = (
+    Claim(
+        "C11",
+        "Matching hidden states improves on outputs alone (by 0.02 nats or more); which layers matters",
+        "guide A; Sun et al. 2019; Jiao et al. 2020",
+        "08",
+        tuple(
+            Comparison(where, detail, BOTH, "kl", arm, other, low, high, "nats")
+            for where, detail, arm, other, low, high in (
+                ("first half, student of the teacher's layers", "", "both", "logits", -math.inf, GAIN),
+                ("first half, ten times the weight", "", "weight 10", "logits", -math.inf, GAIN),
+                (
+                    "first half, narrow student from scratch",
+                    "projected",
+                    "narrow both",
+                    "narrow logits",
+                    -math.inf,
+                    GAIN,
+                ),
+                (
+                    "first half, narrow student from scratch",
+                    "relations",
+                    "narrow relations",
+                    "narrow logits",
+                    -math.inf,
+                    GAIN,
+                ),
+                ("second half, reversed against right", "", "both reversed", "both", -GAIN, math.inf),
+                (
+                    "second half, reversed against right, ten times the weight",
+                    "",
+                    "reversed 10",
+                    "weight 10",
+                    -GAIN,
+                    math.inf,
+                ),
+                ("second half, last layers against evenly spread", "", "both last", "both", -GAIN, math.inf),
+            )
+        ),
+    ),
 )

@@ -1,0 +1,245 @@
+"""Right and plausible wrong answers to the exercises of lesson 04."""
+
+import math
+
+import torch
+
+# --- 4.1 -------------------------------------------------------------------------------------------------------------
+
+
+def target_loss(student_logits, ids, counts):
+    weights = counts / counts.sum(-1, keepdim=True)
+    log_q = student_logits.log_softmax(-1).gather(-1, ids)
+    return -(weights * log_q).sum(-1).mean()
+
+
+def target_loss_dense(student_logits, ids, counts):
+    target = torch.zeros_like(student_logits).scatter_add(-1, ids, counts)
+    return torch.nn.functional.cross_entropy(student_logits, target / target.sum(-1, keepdim=True))
+
+
+def target_not_divided(student_logits, ids, counts):
+    return -(counts * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
+
+
+def target_sum(student_logits, ids, counts):
+    return target_loss(student_logits, ids, counts) * len(ids)
+
+
+def target_uniform(student_logits, ids, counts):
+    return target_loss(student_logits, ids, (counts > 0).float())
+
+
+def target_listed_softmax(student_logits, ids, counts):
+    listed = student_logits.gather(-1, ids).masked_fill(counts == 0, -1e9)
+    return -(counts / counts.sum(-1, keepdim=True) * listed.log_softmax(-1)).sum(-1).mean()
+
+
+def target_mean_over_columns(student_logits, ids, counts):
+    return -(counts / counts.sum(-1, keepdim=True) * student_logits.log_softmax(-1).gather(-1, ids)).mean()
+
+
+def target_log_of_softmax(student_logits, ids, counts):
+    log_q = student_logits.softmax(-1).log().gather(-1, ids)
+    return -(counts / counts.sum(-1, keepdim=True) * log_q).sum(-1).mean()
+
+
+def target_no_gradient(student_logits, ids, counts):
+    return target_loss(student_logits, ids, counts).item()
+
+
+def target_sign(student_logits, ids, counts):
+    return -target_loss(student_logits, ids, counts)
+
+
+# --- 4.2 -------------------------------------------------------------------------------------------------------------
+
+
+def lost(p, k):
+    return 1 - p.topk(k, dim=-1).values.sum(-1).mean()
+
+
+def lost_by_definition(p, k):
+    mass, ids = p.topk(k, dim=-1)
+    naive = torch.zeros_like(p).scatter(-1, ids, mass / mass.sum(-1, keepdim=True))
+    return 0.5 * (p - naive).abs().sum(-1).mean()
+
+
+def lost_without_half(p, k):
+    return 2 * lost(p, k)
+
+
+def lost_without_renormalising(p, k):
+    mass, ids = p.topk(k, dim=-1)
+    return 0.5 * (p - torch.zeros_like(p).scatter(-1, ids, mass)).abs().sum(-1).mean()
+
+
+def lost_kept(p, k):
+    return p.topk(k, dim=-1).values.sum(-1).mean()
+
+
+def lost_sum(p, k):
+    return lost(p, k) * len(p)
+
+
+def lost_mean_over_tokens(p, k):
+    mass, ids = p.topk(k, dim=-1)
+    return (p - torch.zeros_like(p).scatter(-1, ids, mass / mass.sum(-1, keepdim=True))).abs().mean()
+
+
+# --- 4.3 -------------------------------------------------------------------------------------------------------------
+
+
+def tail_kl(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1).gather(-1, ids)
+    rest_p, rest_q = 1 - probabilities.sum(-1), 1 - log_q.exp().sum(-1)
+    listed = (probabilities * (probabilities.log() - log_q)).sum(-1)
+    return (listed + rest_p * (rest_p.log() - rest_q.log())).mean()
+
+
+def tail_kl_joined(student_logits, ids, probabilities):
+    q = student_logits.softmax(-1).gather(-1, ids)
+    p = torch.cat([probabilities, 1 - probabilities.sum(-1, keepdim=True)], -1)
+    q = torch.cat([q, 1 - q.sum(-1, keepdim=True)], -1)
+    return torch.nn.functional.kl_div(q.log(), p, reduction="batchmean")
+
+
+def tail_forgotten(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1).gather(-1, ids)
+    return (probabilities * (probabilities.log() - log_q)).sum(-1).mean()
+
+
+def tail_naive(student_logits, ids, probabilities):
+    return tail_forgotten(student_logits, ids, probabilities / probabilities.sum(-1, keepdim=True))
+
+
+def tail_both_renormalised(student_logits, ids, probabilities):
+    p = probabilities / probabilities.sum(-1, keepdim=True)
+    return (p * (p.log() - student_logits.gather(-1, ids).log_softmax(-1))).sum(-1).mean()
+
+
+def tail_spread(student_logits, ids, probabilities):
+    q = student_logits.softmax(-1).gather(-1, ids)
+    others = student_logits.shape[-1] - ids.shape[-1]
+    rest_p, rest_q = 1 - probabilities.sum(-1), (1 - q.sum(-1)) / others
+    return ((probabilities * (probabilities / q).log()).sum(-1) + rest_p * (rest_p / rest_q).log()).mean()
+
+
+def tail_detached(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1).gather(-1, ids)
+    rest_p, rest_q = 1 - probabilities.sum(-1), (1 - log_q.exp().sum(-1)).detach()
+    return ((probabilities * (probabilities.log() - log_q)).sum(-1) + rest_p * (rest_p / rest_q).log()).mean()
+
+
+def tail_sum(student_logits, ids, probabilities):
+    return tail_kl(student_logits, ids, probabilities) * len(ids)
+
+
+# --- 4.4 -------------------------------------------------------------------------------------------------------------
+
+
+def draws_needed(p, error):
+    return math.ceil(p * (1 - p) / error**2)
+
+
+def draws_by_counting(p, error):
+    n = 1
+    while math.sqrt(p * (1 - p) / n) > error:
+        n += 1
+    return n
+
+
+def draws_floor(p, error):
+    return math.floor(p * (1 - p) / error**2)
+
+
+def draws_exact(p, error):
+    return p * (1 - p) / error**2
+
+
+def draws_poisson(p, error):
+    return math.ceil(p / error**2)
+
+
+def draws_not_squared(p, error):
+    return math.ceil(p * (1 - p) / error)
+
+
+def draws_root(p, error):
+    return math.ceil(math.sqrt(p * (1 - p)) / error)
+
+
+def draws_worst_case(p, error):
+    return math.ceil(0.25 / error**2)
+
+
+# --- 4.5 -------------------------------------------------------------------------------------------------------------
+
+
+def best_rate(scores):
+    finite = {rate: kl for rate, kl in scores.items() if not math.isnan(kl)}
+    best = min(finite, key=finite.get)
+    return best, min(scores) < best < max(scores)
+
+
+def best_rate_with_infinity(scores):
+    rates = sorted(scores)
+    ranked = sorted(rates, key=lambda rate: math.inf if math.isnan(scores[rate]) else scores[rate])
+    return ranked[0], 0 < rates.index(ranked[0]) < len(rates) - 1
+
+
+def best_with_nan(scores):
+    best = min(sorted(scores), key=scores.get)
+    return best, min(scores) < best < max(scores)
+
+
+def best_highest(scores):
+    finite = {rate: kl for rate, kl in scores.items() if not math.isnan(kl)}
+    best = max(finite, key=finite.get)
+    return best, min(scores) < best < max(scores)
+
+
+def best_in_list_order(scores):
+    finite = {rate: kl for rate, kl in scores.items() if not math.isnan(kl)}
+    best = min(finite, key=finite.get)
+    return best, best not in (list(scores)[0], list(scores)[-1])
+
+
+def best_always_settled(scores):
+    return best_rate(scores)[0], True
+
+
+def best_alone(scores):
+    return best_rate(scores)[0]
+
+
+def best_forgets_diverged(scores):
+    finite = {rate: kl for rate, kl in scores.items() if not math.isnan(kl)}
+    best = min(finite, key=finite.get)
+    return best, min(finite) < best < max(finite)
+
+
+RIGHT = {"4.1": target_loss, "4.2": lost, "4.3": tail_kl, "4.4": draws_needed, "4.5": best_rate}
+ALSO_RIGHT = {
+    "4.1": [target_loss_dense],
+    "4.2": [lost_by_definition],
+    "4.3": [tail_kl_joined],
+    "4.4": [draws_by_counting],
+    "4.5": [best_rate_with_infinity],
+}
+WRONG = {
+    "4.1": [
+        target_not_divided,
+        target_sum,
+        target_uniform,
+        target_listed_softmax,
+        target_mean_over_columns,
+        target_log_of_softmax,
+        target_no_gradient,
+        target_sign,
+    ],
+    "4.2": [lost_without_half, lost_without_renormalising, lost_kept, lost_sum, lost_mean_over_tokens],
+    "4.3": [tail_forgotten, tail_naive, tail_both_renormalised, tail_spread, tail_detached, tail_sum],
+    "4.4": [draws_floor, draws_exact, draws_poisson, draws_not_squared, draws_root, draws_worst_case],
+    "4.5": [best_with_nan, best_highest, best_in_list_order, best_always_settled, best_alone, best_forgets_diverged],
+}
