@@ -48,6 +48,15 @@ def target_no_gradient(student_logits, ids, counts):
     return target_loss(student_logits, ids, counts).item()
 
 
+def target_kl(student_logits, ids, counts):
+    weights = counts / counts.sum(-1, keepdim=True)
+    return target_loss(student_logits, ids, counts) + torch.xlogy(weights, weights).sum(-1).mean()
+
+
+def target_fifty(student_logits, ids, counts):
+    return -(counts / 50 * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
+
+
 def target_sign(student_logits, ids, counts):
     return -target_loss(student_logits, ids, counts)
 
@@ -131,6 +140,18 @@ def tail_detached(student_logits, ids, probabilities):
     return ((probabilities * (probabilities.log() - log_q)).sum(-1) + rest_p * (rest_p / rest_q).log()).mean()
 
 
+def tail_cross_entropy(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1).gather(-1, ids)
+    rest_p, rest_q = 1 - probabilities.sum(-1), 1 - log_q.exp().sum(-1)
+    return -((probabilities * log_q).sum(-1) + rest_p * rest_q.log()).mean()
+
+
+def tail_reverse(student_logits, ids, probabilities):
+    q = student_logits.softmax(-1).gather(-1, ids)
+    rest_p, rest_q = 1 - probabilities.sum(-1), 1 - q.sum(-1)
+    return ((q * (q / probabilities).log()).sum(-1) + rest_q * (rest_q / rest_p).log()).mean()
+
+
 def tail_sum(student_logits, ids, probabilities):
     return tail_kl(student_logits, ids, probabilities) * len(ids)
 
@@ -151,6 +172,10 @@ def draws_by_counting(p, error):
 
 def draws_floor(p, error):
     return math.floor(p * (1 - p) / error**2)
+
+
+def draws_rounded(p, error):
+    return round(p * (1 - p) / error**2)
 
 
 def draws_exact(p, error):
@@ -237,9 +262,20 @@ WRONG = {
         target_log_of_softmax,
         target_no_gradient,
         target_sign,
+        target_kl,
+        target_fifty,
     ],
     "4.2": [lost_without_half, lost_without_renormalising, lost_kept, lost_sum, lost_mean_over_tokens],
-    "4.3": [tail_forgotten, tail_naive, tail_both_renormalised, tail_spread, tail_detached, tail_sum],
-    "4.4": [draws_floor, draws_exact, draws_poisson, draws_not_squared, draws_root, draws_worst_case],
+    "4.3": [
+        tail_forgotten,
+        tail_naive,
+        tail_both_renormalised,
+        tail_spread,
+        tail_detached,
+        tail_sum,
+        tail_cross_entropy,
+        tail_reverse,
+    ],
+    "4.4": [draws_floor, draws_rounded, draws_exact, draws_poisson, draws_not_squared, draws_root, draws_worst_case],
     "4.5": [best_with_nan, best_highest, best_in_list_order, best_always_settled, best_alone, best_forgets_diverged],
 }

@@ -42,6 +42,14 @@ def check_target_loss(target_loss):
                 (expected * 6, "You sum over the positions: take their mean. (hint 2)"),
                 (-expected, "The sign is turned round: minus the logarithm."),
                 (
+                    expected - torch.special.entr(weights).sum(-1).mean(),
+                    "You took the entropy of the shares off. That is a KL; the cross-entropy alone was asked for.",
+                ),
+                (
+                    expected * draws / 50,
+                    f"The draws need not be 50, here they are {draws}: divide by their sum. (hint 1)",
+                ),
+                (
                     expected / width,
                     f"You took a mean over the {width} columns: sum over them, mean over positions. (hint 2)",
                 ),
@@ -116,6 +124,15 @@ def check_tail_kl(tail_kl):
                     "You renormalised both over the listed tokens: then the mass outside is free. (hint 1)",
                 ),
                 (expected * 5, "You sum over the positions: take their mean."),
+                (-expected, "The sign is turned round: log p − log q."),
+                (
+                    expected + (torch.special.entr(kept).sum(-1) + torch.special.entr(rest_p)).mean(),
+                    "That is a cross-entropy, too large by the teacher's entropy: log p is missing. (hint 1)",
+                ),
+                (
+                    ((q * (q / kept).log()).sum(-1) + rest_q * (rest_q / rest_p).log()).mean(),
+                    "That is the reverse KL: the teacher's p stands in front. (hint 1)",
+                ),
                 (
                     (listed + rest_p * (rest_p / (rest_q / (19 - k))).log()).mean(),
                     "The rest is one outcome: the student's mass there is a sum, not a mean. (hint 2)",
@@ -139,7 +156,13 @@ def check_tail_kl(tail_kl):
 
 def check_draws_needed(draws_needed):
     """4.4: the smallest number of draws whose standard error is small enough."""
-    for p, error in ((0.5, 0.1), (0.02, 0.003), (0.9, 0.05), *np.random.default_rng().uniform(0.01, 0.2, (3, 2))):
+    for p, error in (
+        (0.5, 0.1),
+        (0.02, 0.003),
+        (0.9, 0.05),
+        (0.3, 0.04),
+        *np.random.default_rng().uniform(0.01, 0.2, (3, 2)),
+    ):
         exact = p * (1 - p) / error**2
         expected = max(1, math.ceil(exact - 1e-9))
         got = number(draws_needed(float(p), float(error)))
