@@ -120,9 +120,10 @@ def check_layer_map(layer_map):
 
 def check_explained(explained):
     """8.4: how much of the teacher's states a linear map explains, on states it was not fitted to."""
-    for noise in (0.1, 1.0):
+    # Few training rows and much noise: every mistake then moves the share by far more than the tolerance.
+    for noise in (0.7, 1.0, 1.5):
         inside = torch.randn(4, 6)
-        train_s, test_s = torch.randn(80, 4) + 1, torch.randn(50, 4) + 1
+        train_s, test_s = torch.randn(20, 4) + 1, torch.randn(50, 4) + 1
         train_t, test_t = (s @ inside + 3 + noise * torch.randn(len(s), 6) for s in (train_s, test_s))
 
         def fit(s, t, shift=True):
@@ -137,7 +138,7 @@ def check_explained(explained):
         solution, mean = fit(train_s, train_t), train_t.double().mean(0)
         expected = [share(solution, test_s, test_t, about) for about in (test_t.double().mean(0), mean)]
         got = number(explained(train_s.clone(), train_t.clone(), test_s.clone(), test_t.clone()))
-        if any(close(got, value, 1e-3) for value in expected):
+        if any(close(got, value, 1e-4) for value in expected):
             continue
         mistakes = (
             (
@@ -158,7 +159,7 @@ def check_explained(explained):
             ),
             (1 - expected[0], "That is the share left over."),
         )
-        why = next((words for value, words in mistakes if close(got, value, 1e-3)), "See both hints.")
+        why = next((words for value, words in mistakes if close(got, value, 1e-4)), "See both hints.")
         raise Wrong(f"A share of {expected[0]:.4f} was expected, and {got:.4f} came. {why}")
 
 
