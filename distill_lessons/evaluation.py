@@ -49,6 +49,15 @@ def closeness(student, teacher, batches):
     return {name: total / tokens for name, total in totals.items()} | {"tokens": tokens}
 
 
+def responses(model, tokenizer, prompts, max_new_tokens, batch_size=500):
+    """The model's likeliest response to each prompt, as text, many prompts at a time: for scores of exact match.
+
+    A response that is not at its end after `max_new_tokens` is cut there.
+    """
+    made = generation.generate(model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    return [text for text, _ in made]
+
+
 def generation_speed(model, tokenizer, prompts, new_tokens=32, repeats=3):
     """Tokens generated per second, all prompts in one batch: the median of `repeats` after one warm-up.
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 
-CHUNK_BYTES = 32 * 2**20  # of float32 logits; small enough for a processor's cache to help, large enough for its matmul
+CHUNK_BYTES = 24 * 2**20  # of float32 logits: small, so that a processor's cache helps and little memory is held
+FEWEST_ROWS = 56  # positions a chunk, however large the vocabulary: fewer make the matrix product slow
 
 
 class _Chunked(torch.autograd.Function):
@@ -62,12 +63,12 @@ def chunked_loss(hidden, head, loss, rows=None):
         head: the model's `torch.nn.Linear` from D to V.
         loss: ``loss(logits, part)``, the *sum* over the positions of a chunk; logits ``[n, V]``, part a slice of 0..N.
             Gradients flow into hidden states and head, and into nothing else that the loss may use.
-        rows: positions a chunk; by default as many as fit 32 MB of float32 logits.
+        rows: positions a chunk; by default as many as fit 24 MB of float32 logits, at least 56.
     Returns:
         A float32 scalar; 0 with a gradient path if there is no position.
     """
     vocabulary = head.weight.shape[0]
-    rows = rows or max(1, CHUNK_BYTES // (4 * vocabulary))
+    rows = rows or max(FEWEST_ROWS, CHUNK_BYTES // (4 * vocabulary))
     if len(hidden) == 0:
         return 0.0 * (hidden.sum() + head.weight[0, 0])
     return _Chunked.apply(hidden, head.weight, head.bias, loss, rows)
