@@ -75,6 +75,10 @@ def entropy(p):
     return -torch.where(p > 0, p * p.clamp(min=1e-30).log(), 0.0).sum(-1)
 
 
+def entropy_floor_too_high(p):
+    return -(p * p.clamp(min=1e-6).log()).sum(-1)
+
+
 def entropy_nan(p):
     return -(p * p.log()).sum(-1)
 
@@ -116,6 +120,11 @@ def entropy_without_weights(p):
 
 def top_mass(logits, k, T):
     return torch.softmax(logits / T, dim=-1).topk(k, dim=-1).values.sum(-1)
+
+
+def top_mass_in_place(logits, k, T):
+    logits /= T
+    return torch.softmax(logits, dim=-1).topk(k, dim=-1).values.sum(-1)
 
 
 def top_mass_renormalised(logits, k, T):
@@ -365,6 +374,7 @@ WRONG = {
         soften_forgets_values,
     ],
     "1.2": [
+        entropy_floor_too_high,
         entropy_nan,
         entropy_bits,
         entropy_sign,
@@ -376,6 +386,7 @@ WRONG = {
         entropy_keeps_axis,
     ],
     "1.3": [
+        top_mass_in_place,
         top_mass_renormalised,
         top_mass_first_k,
         top_mass_without_temperature,

@@ -13,6 +13,12 @@ def reverse(student_logits, teacher_logits):
     return (log_q.exp() * (log_q - log_p)).sum(-1).mean()
 
 
+def reverse_hides_nan(student_logits, teacher_logits):
+    q = student_logits.softmax(-1)
+    terms = torch.where(q > 0, q * (q.log() - teacher_logits.log_softmax(-1)), 0.0)
+    return terms.sum(-1).mean()
+
+
 def reverse_forward(student_logits, teacher_logits):
     return reverse(teacher_logits, student_logits)
 
@@ -458,6 +464,7 @@ RIGHT = {"3.1": reverse, "3.2": masked, "3.3": invariant, "3.4": jsd, "3.5": rep
 ALSO_RIGHT = {"3.2": [masked_filled_first], "3.4": [jsd_by_kl_div]}
 WRONG = {
     "3.1": [
+        reverse_hides_nan,
         reverse_forward,
         reverse_arguments_of_kl_div,
         reverse_mean_over_classes,

@@ -100,6 +100,14 @@ def check_entropy(entropy):
             f"50,000 equal tokens have entropy log 50,000 = 10.820, and yours is {float(entropy(wide)):.3f}. A constant "
             "added inside the log is no longer small beside probabilities of 0.00002. (hint 2)"
         )
+    tail = torch.full((1_000_001,), 0.5e-6)  # half of the mass on one token, the rest on a million
+    tail[0] = 0.5
+    expected = torch.special.entr(tail.double()).sum()
+    if not close(entropy(tail.clone()), expected, 1e-3):
+        raise Wrong(
+            f"With half of the mass on a million rare tokens the entropy is {expected:.3f} nats, and yours is "
+            f"{float(entropy(tail)):.3f}: a floor inside the log must lie far below the rarest token. (hint 2)"
+        )
     rows = torch.softmax(torch.randn(4, 3, 6), dim=-1)
     rows[0, 0] = torch.tensor([0.5, 0.5, 0, 0, 0, 0])
     expected = torch.special.entr(rows.double()).sum(-1)
@@ -140,6 +148,10 @@ def check_top_mass(top_mass):
             "Logits of shape [4, 5, 50] should give masses of shape [4, 5], one for each row, and yours differ: "
             "sort and sum over the last axis only. (hint 2)"
         )
+    kept = batch.clone()
+    top_mass(kept, 7, 2.0)
+    if not torch.equal(kept, batch):
+        raise Wrong("Your function changes the logits that it is given: write logits / T, not logits /= T. (hint 1)")
     if not close(top_mass(torch.randn(10), 10, 3.0), 1.0):
         raise Wrong("All ten of ten tokens hold a mass of 1, and yours do not. (hint 1)")
 

@@ -38,6 +38,7 @@ def check_mean_soft_targets(mean_soft_targets):
         expected = _class_means(torch.softmax(logits.double() / temperature, dim=-1), labels)
         answer = mean_soft_targets(logits.clone(), labels.clone(), temperature)
         if close(answer, expected):
+            _untouched(mean_soft_targets, logits, labels, temperature, hint="hint 1")
             continue
         size = f"{classes} × {classes}"
         if _shape(answer) != (classes, classes):

@@ -71,6 +71,11 @@ def check_reverse_kl(reverse_kl):
             f"Logits as large as ±150 should give {expected:.1f} nats, and yours give {answer}: a probability underflows to 0 "
             "and its logarithm is −inf. Take log_softmax of the logits. (hint 2)"
         )
+    if not torch.isfinite(_gradient(reverse_kl, large, teacher)[1]).all():
+        raise Wrong(
+            "For logits as large as ±150 the value is right and its gradient is NaN: what torch.where hides going forward "
+            "comes back going backward. Take log_softmax of the logits, never the log of a probability. (hint 2)"
+        )
     student, teacher = torch.randn(2, 5, 13)
     right = student.clone().requires_grad_()
     log_q = right.log_softmax(-1)
@@ -325,6 +330,11 @@ def check_jsd(jsd):
             raise Wrong(
                 f"For logits as large as ±150, beta={end} should give {expected:.1f} nats, and yours gives {answer}: a "
                 "probability underflows to 0, or an epsilon caps its logarithm. Work with log_softmax. (hint 3)"
+            )
+        if not torch.isfinite(_gradient(lambda s, t, b=end: jsd(s, t, b), *large)[1]).all():
+            raise Wrong(
+                f"For logits as large as ±150, beta={end} gives the right value, and a gradient of NaN: what torch.where "
+                "hides going forward comes back going backward. Work with log_softmax. (hint 3)"
             )
     teacher_wide, noise = torch.randn(2, 2, 50_000)  # probabilities of about 1/50,000, and models that nearly agree
     student_wide = teacher_wide + 0.5 * noise
