@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
+from accelerate.utils import extract_model_from_parallel
 from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
@@ -269,7 +270,10 @@ class DistillationTrainer(Trainer):
     def train(self, *arguments, **options):
         self._check_rows()
         self._batches, self._tokens = 0, 0
-        output = self._train(*arguments, **options)
+        try:
+            output = self._train(*arguments, **options)
+        finally:  # accelerate leaves its autocast on the model: what comes after would run in bfloat16 unasked
+            extract_model_from_parallel(self.model, keep_fp32_wrapper=False)
         if self._batches and int(self._tokens) == 0:
             raise ValueError(_NOTHING)
         return output

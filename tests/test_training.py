@@ -263,6 +263,15 @@ def test_a_student_of_another_architecture(tmp_path):
     assert logged[-1] < logged[0]
 
 
+def test_a_model_trained_in_bfloat16_is_a_plain_float32_model_afterwards(tmp_path):
+    _, model, _ = train(tmp_path, how=ONLINE, bf16=True)
+    twin = smollm.student(small_llama(), depth=4)
+    twin.load_state_dict(model.state_dict())
+    ids = torch.randint(3, 300, (2, 9), device=model.device)
+    with torch.no_grad():
+        assert torch.equal(model.eval()(ids).logits, twin.to(model.device).eval()(ids).logits)
+
+
 def test_length_groups_and_bfloat16_train_too(tmp_path):
     exact, _, _ = train(tmp_path, how=ONLINE)
     rounded, _, _ = train(tmp_path, how=ONLINE, bf16=True)
