@@ -179,15 +179,14 @@ def test_the_published_ledger_turns_when_its_rows_are_turned(tmp_path):
 def test_ledger_rows_are_complete():
     rows = claims.ledger()
     assert len({row["id"] for row in rows}) == len(rows)
-    assert {f"C{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 22, 23, 24, 25, 39)} <= {
+    assert {f"C{number}" for number in (*range(1, 14), *range(22, 29), 33, 38, 39, 40, 46)} <= {
         row["id"] for row in rows
     }
     for row in rows:
         assert row["statement"] and row["source"] and row["arms"] and row["metric"]
         for test in row["comparisons"]:
-            needed = (
-                3 if test["experiment"][:8] in ("lesson00", "lesson04", "lesson05", "lesson08") else 5
-            )  # a language model
+            language = ("lesson00", "lesson04", "lesson05", "lesson08", "lesson12-language", "lesson14-options")
+            needed = 3 if test["experiment"].startswith((*language, "lesson12-speed")) else 5
             assert test["seeds"] >= needed or "exact" in test["condition"], (row["id"], test["condition"])
             assert test["interval"][0] <= test["estimate"] <= test["interval"][1]
 
