@@ -200,8 +200,9 @@ CANDIDATES = {  # pair and model: experiment and arm of its quality, arm of its 
 def report():
     """A row a candidate: pair, model, and quality, cost and speed ratios, each with low and high (95%).
 
-    Quality is the student's score ÷ the teacher's; its interval is the wider of two, over seeds and over test items. Cost is how many times as many queries a second one machine answers,
-    in its best batch; speed is the teacher's median latency ÷ the student's, one request at a time.
+    Quality is the student's score ÷ the teacher's; its interval is the wider of two, over seeds and over test items. Cost
+    is how many times as many queries a second one machine answers, in its best batch; speed is the teacher's median
+    latency ÷ the student's, one request at a time.
     """
     speeds, rows = results.load("lesson12-speed"), []
     for (pair, model), (experiment, arm, timed) in CANDIDATES.items():

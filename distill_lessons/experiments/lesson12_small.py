@@ -84,7 +84,7 @@ def digits_run(arm, seed):
 
 @functools.lru_cache(maxsize=2)
 def multiplication_model(arm, seed):
-    """A model of an arm: "teacher", "untrained", "student" (on the teacher's own right traces, as in lesson 07)."""
+    """A model of an arm: "teacher", "untrained", "student" (on the teacher's own right traces, at `lesson07.RATE`)."""
     if arm.startswith("int8"):
         return compression.int8(multiplication_model(arm.removeprefix("int8 "), seed))
     if arm == "teacher":

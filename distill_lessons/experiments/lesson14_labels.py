@@ -59,10 +59,7 @@ SAME = {"labels 7400": "steps", "clean teacher": "teacher's steps"}  # arms of l
 
 def forgets_the_carry(a, b):
     """Worked steps of somebody who adds the partial products place by place and forgets every carry."""
-    tens, ones = pair.partial_products(a, b)
-    places = range(len(str(max(tens, ones))))
-    total = sum((tens // 10**place + ones // 10**place) % 10 * 10**place for place in places)
-    return f"{pair.steps(a, b).rsplit('=', 1)[0]}={total}"
+    return f"{pair.steps(a, b).rsplit('=', 1)[0]}={pair.without_carry(*pair.partial_products(a, b))}"
 
 
 def lessons(arm, seed):

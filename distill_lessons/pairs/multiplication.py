@@ -100,7 +100,7 @@ def mistake(a, b, seed=0):
     """
     tens, ones = partial_products(a, b)
     rng = random.Random(f"mistake {seed} {a} {b}")
-    wrong = {0: tens // 10, 1: a * (b % 10 + 1), 2: _without_carry(tens, ones)}
+    wrong = {0: tens // 10, 1: a * (b % 10 + 1), 2: without_carry(tens, ones)}
     if wrong[2] == a * b:  # nothing is carried here
         del wrong[2]
     where = rng.choice(list(wrong))
@@ -177,7 +177,7 @@ def _places(a, digit):
     return f"{tens * digit}+{ones * digit}"
 
 
-def _without_carry(left, right):
+def without_carry(left, right):
     """The sum of two numbers, place by place, with every carry forgotten."""
     places = range(max(len(str(left)), len(str(right))))
     return sum((left // 10**p % 10 + right // 10**p % 10) % 10 * 10**p for p in places)
