@@ -1,6 +1,7 @@
 # Every target sets up what it needs; a second call installs nothing.
 PYTHON ?= python3
 DEVICE ?=
+MINUTES ?=
 VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
@@ -35,7 +36,7 @@ lab: setup
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
 results: setup
-	$(BIN)/python -m distill_lessons.experiments $(if $(DEVICE),--device $(DEVICE))
+	$(BIN)/python -m distill_lessons.experiments $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES))
 
 $(VENV)/.bench: $(VENV)/.teacher
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'

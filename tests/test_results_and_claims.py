@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from distill_lessons import claims, experiments, results
+from distill_lessons import claims, experiments, results, runtime
 from distill_lessons.claims import Claim, Comparison
+from distill_lessons.experiments import __main__ as command
 from distill_lessons.experiments import language, lesson00, lesson01_language, study
 from distill_lessons.results import Experiment
 
@@ -57,6 +58,22 @@ def test_an_interrupted_experiment_keeps_what_was_finished(tmp_path):
         results.record(broken, tmp_path, tmp_path / "parts", silent)
     assert [path.name for path in (tmp_path / "parts" / "toy").iterdir()] == ["a-0.json"]
     assert not (tmp_path / "toy.csv").exists()
+
+
+def test_out_of_minutes_the_command_stops_after_a_run_and_the_next_call_goes_on(tmp_path, monkeypatch, capsys):
+    kind = runtime.device().type
+    there = Experiment("toy", ("a", "b"), (0, 1), toy, (kind,))
+    elsewhere = Experiment("other", ("a",), (0,), toy, ("abacus",))
+    monkeypatch.setattr(experiments, "find", lambda name: [elsewhere, there])
+    monkeypatch.setattr(runtime, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path / device)
+    CALLS.clear()
+    command.main(["--minutes", "0"])
+    assert len(CALLS) == 1 and not (tmp_path / kind / "toy.csv").exists()
+    assert "stopped in toy after 0 minutes" in capsys.readouterr().out
+    command.main(["--minutes", "60"])
+    assert len(CALLS) == 4 and len(results.load("toy", tmp_path / kind)) == 4
+    assert "other: not recorded on" in capsys.readouterr().out
 
 
 def test_a_number_that_is_not_finite_is_refused(tmp_path):
