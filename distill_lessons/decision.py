@@ -45,8 +45,8 @@ def recommend(options, queries_per_day, days, least_quality=0.0, error_cost=0.0,
         error_cost: money that an answer costs which the quality does not count as good.
         budget: money there is upfront; None for no limit.
     Returns:
-        `Advice`: a sentence for each option that is out, the bill of the best, the next best, and the traffic at which
-        another option takes its place. The option is None if none qualifies.
+        `Advice`: a sentence for each option that is out, the bill of the best, the next best, and the traffic
+        above and below which another option is the cheapest. The option is None if none qualifies.
     """
     if not options:
         raise ValueError("give at least one Option to choose from")
@@ -68,26 +68,27 @@ def recommend(options, queries_per_day, days, least_quality=0.0, error_cost=0.0,
     if len(ranked) > 1:
         more = bill[ranked[1].name] - bill[best.name]
         reasons.append(f"next is {ranked[1].name}, {float(more):,.0f} more")
-    for option in ranked[1:]:
-        flip = _flip(best, option, days, error_cost)
-        if flip is not None:
-            side = "under" if flip < queries_per_day else "over"
-            reasons.append(f"{side} {float(flip):,.0f} queries a day {option.name} costs less than {best.name}")
+    for side, turn, option in _turns(best, ranked[1:], queries_per_day, days, error_cost):
+        reasons.append(f"{side} {float(turn):,.0f} queries a day {option.name} costs less")
     return Advice(best.name, reasons)
 
 
-def _flip(one, other, days, error_cost):
-    """Queries a day at which two options cost the same, or None: their bills are straight lines in the traffic."""
+def _turns(best, others, queries_per_day, days, error_cost):
+    """Where the advice turns: (side, queries a day, the option that is cheapest from there) above and below, if anywhere.
 
-    def query(option):
-        wrong = 1 - exact(option.quality, "quality", 0, 1)
-        return exact(option.cost_per_query, "cost") + wrong * exact(error_cost, "the cost of an error")
-
-    def fixed(option):
-        return exact(option.upfront, "upfront") + exact(days, "days") * exact(option.fixed_per_day, "fixed")
-
-    slope = query(one) - query(other)
-    if slope == 0:
-        return None
-    crossing = (fixed(other) - fixed(one)) / slope / exact(days, "days", above=True)
-    return crossing if crossing > 0 else None
+    Bills are straight lines in the traffic, so on either side the next option is the one whose line is met first.
+    """
+    at_none, slope = {}, {}
+    for option in (best, *others):  # a line through two loads
+        one, two = (option_cost(option, load, days, error_cost) for load in (1, 2))
+        at_none[option], slope[option] = 2 * one - two, two - one
+    crossings = []
+    for option in others:
+        if slope[option] != slope[best]:
+            crossings.append(((at_none[option] - at_none[best]) / (slope[best] - slope[option]), option))
+    above = [(turn, option) for turn, option in crossings if turn >= queries_per_day and slope[option] < slope[best]]
+    below = [
+        (turn, option) for turn, option in crossings if 0 < turn <= queries_per_day and slope[option] > slope[best]
+    ]
+    found = [("over", *min(above, key=lambda each: (each[0], slope[each[1]])))] if above else []
+    return found + ([("under", *max(below, key=lambda each: (each[0], slope[each[1]])))] if below else [])

@@ -287,7 +287,7 @@ def test_advice_follows_the_bill_and_says_why():
     assert "prompting: out, quality 0.50 is under the 0.80 needed" in text
     assert "student: 6,000 over 100 days, the least of 2" in text
     assert "next is teacher, 4,000 more" in text
-    assert "under 5,556 queries a day teacher costs less than student" in text
+    assert "under 5,556 queries a day teacher costs less" in text
 
 
 def test_advice_turns_at_the_traffic_it_names():
@@ -296,6 +296,25 @@ def test_advice_turns_at_the_traffic_it_names():
     assert any(
         "over 5,556 queries a day student" in r for r in decision.recommend([TEACHER, STUDENT], 100, 100).reasons
     )
+
+
+@pytest.mark.parametrize("load", [1, 40, 300, 2_000, 50_000])
+def test_between_the_turns_that_it_names_the_advice_stays_and_beyond_them_it_is_the_named_one(load):
+    options = [Option(f"{labels} labels", quality, 0, cost) for labels, quality, cost in
+               ((20, 0.69, 5), (50, 0.81, 12.5), (300, 0.94, 75), (997, 0.965, 249.25))]  # fmt: skip
+    options += [Option("teacher", 0.95, 0, 29.91), Option("wrong", 0.76, 0, 29.91)]
+    best, reasons = decision.recommend(options, load, 365, error_cost=0.001)
+    turns = [r.split(" queries a day ") for r in reasons if r.startswith(("over", "under"))]
+    inside = [load]
+    for start, rest in turns:
+        side, turn = start.split()
+        turn, other = float(turn.replace(",", "")), rest.removesuffix(" costs less")
+        step = 1.5 if side == "over" else -1.5
+        assert decision.recommend(options, turn + step, 365, error_cost=0.001).option == other
+        inside += [turn - step, (turn + load) / 2]
+    assert {decision.recommend(options, each, 365, error_cost=0.001).option for each in inside} == {best}
+    if not any(start.startswith("over") for start, _ in turns):
+        assert decision.recommend(options, 1e9, 365, error_cost=0.001).option == best
 
 
 def test_errors_that_cost_and_budgets_change_the_advice():

@@ -15,7 +15,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m distill_lessons.experiments", description=__doc__)
     parser.add_argument("name", nargs="?", help="an experiment, or the beginning of its name; all of them if left out")
     parser.add_argument("--device", help="cpu or cuda; by default the GPU if there is one")
-    parser.add_argument("--minutes", type=float, help="begin no run after that many; by default go on until all are done")
+    parser.add_argument(
+        "--minutes", type=float, help="begin no run after that many; by default go on until all are done"
+    )
     options = parser.parse_args(arguments)
     if options.device:
         os.environ["DISTILL_DEVICE"] = options.device

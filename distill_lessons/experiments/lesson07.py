@@ -162,6 +162,8 @@ ARMS = {  # what is learned, and what is equal to the run on worked steps
     "detailed": ("detailed", "tokens"),
     "mistake": ("mistake", "tokens"),
     "verified": ("verified", "tokens"),
+    "mistake, equal steps": ("mistake", "steps"),
+    "verified, equal steps": ("verified", "steps"),
 }
 FLAWED = {
     "wrong steps": ("wrong_steps", "steps"),
@@ -171,27 +173,37 @@ FLAWED = {
     "noisy, filtered": ("noisy", "steps"),
 }
 SEARCHED = ("answer", "steps", "detailed", "verified")  # the others take the rate of the one most like them
-TRIED = (3e-3, 6e-3)  # at 1.2e-2 all of these students learn less
+TRIED = (1.5e-3, 3e-3, 6e-3, 1.2e-2)
 
 
-def find_rate(arm, seed):
-    """The rate at which an arm is best on the validation problems, of TRIED."""
-    material, equal = ARMS[arm]
-    pairs, steps = texts(material), steps_for(material, equal)
-    found = {}
-    for rate in TRIED:
-        model, _ = learn(pair.student(seed), pair.tokenizer(), pairs, steps, seed, rate)
-        found[rate] = accuracy(pair.problems("validation"), ask(model, pair.problems("validation")))
+def search(validate):
+    """What `validate(rate)`, accuracy on validation problems, says at each of TRIED, and the rate at which it is highest."""
+    found = {rate: validate(rate) for rate in TRIED}
     return {"learning_rate": max(found, key=found.get)} | {
         f"validation at {rate:g}": share for rate, share in found.items()
     }
 
 
+def find_rate(arm, seed):
+    """One seed's search for the rate of an arm."""
+    material, equal = ARMS[arm]
+    pairs, steps, problems = texts(material), steps_for(material, equal), pair.problems("validation")
+
+    def validate(rate):
+        model, _ = learn(pair.student(seed), pair.tokenizer(), pairs, steps, seed, rate)
+        return accuracy(problems, ask(model, problems))
+
+    return search(validate)
+
+
 def rate_of(arm, name="lesson07-rates"):
-    """The rate that an experiment found for an arm, or for the arm that is most like it."""
+    """The rate with the highest mean over the seeds that an experiment tried, for an arm or the one that is most like it.
+
+    An arm that was not searched takes the rate of its name before the comma, or else that of "steps".
+    """
     table = results.load(name, results.recorded_folder(runtime.device().type))
-    like = arm if arm in set(table.arm) else arm.split(",")[0]
-    return results.per_seed(table, "learning_rate", like if like in set(table.arm) else "steps").iloc[0]
+    like = next(each for each in (arm, arm.split(",")[0], "steps") if each in set(table.arm))
+    return max(TRIED, key=lambda rate: results.per_seed(table, f"validation at {rate:g}", like).mean())
 
 
 def run(arm, seed):
@@ -251,13 +263,8 @@ def word_score(model, problems, name):
 
 def word_rate(arm, seed):
     """The best rate for an arm, on validation problems that are in no other part."""
-    validation, found = word_problems.problems(200, "validation"), {}
-    for rate in TRIED:
-        model, _ = word_learn(arm, seed, rate)
-        found[rate] = word_score(model, validation, "seen")["seen accuracy"]
-    return {"learning_rate": max(found, key=found.get)} | {
-        f"validation at {rate:g}": share for rate, share in found.items()
-    }
+    validation = word_problems.problems(200, "validation")
+    return search(lambda rate: word_score(word_learn(arm, seed, rate)[0], validation, "seen")["seen accuracy"])
 
 
 def word_run(arm, seed):
@@ -275,7 +282,7 @@ def word_run(arm, seed):
 SEEDS = (0, 1, 2, 3, 4)
 
 EXPERIMENTS = (
-    Experiment("lesson07-rates", SEARCHED, (0,), find_rate),
+    Experiment("lesson07-rates", (*SEARCHED, "teacher's steps", "mistake"), (5, 6), find_rate),
     Experiment("lesson07-arms", ("teacher", "noisy teacher", "untrained", *ARMS), SEEDS, run),
     Experiment("lesson07-flawed", tuple(FLAWED), SEEDS[:3], run),
     Experiment("lesson07-word-rates", ("answer", "explanation"), (0,), word_rate),
@@ -332,13 +339,22 @@ CLAIMS = (
         (
             _accuracy("detailed traces, equal tokens", "detailed", "steps"),
             _accuracy("error analysis, equal tokens", "mistake", "steps"),
+            _accuracy("error analysis, equal steps", "mistake, equal steps", "steps"),
             _accuracy("self-verification, equal tokens", "verified", "steps"),
+            _accuracy("self-verification, equal steps", "verified, equal steps", "steps"),
             Comparison(
                 "the check mends its own first answer",
                 "",
                 "lesson07-arms",
                 "gain of the check",
                 "verified",
+            ),
+            Comparison(
+                "the check mends its own first answer, equal steps",
+                "",
+                "lesson07-arms",
+                "gain of the check",
+                "verified, equal steps",
             ),
         ),
     ),
