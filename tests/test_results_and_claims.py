@@ -12,7 +12,7 @@ from scipy import stats
 from distill_lessons import claims, experiments, results, runtime
 from distill_lessons.claims import Claim, Comparison
 from distill_lessons.experiments import __main__ as command
-from distill_lessons.experiments import language, lesson00, lesson01_language, study
+from distill_lessons.experiments import language, lesson00, lesson01_language, lesson07, study
 from distill_lessons.results import Experiment
 
 CALLS = []
@@ -259,6 +259,24 @@ def test_the_best_rate_of_a_search_has_a_worse_one_on_either_side(name):
         }
         assert min(tried) < float(f"{found['learning_rate']:.2g}") < max(tried), (arm, tried)
         assert min(tried, key=tried.get) == float(f"{found['learning_rate']:.2g}")
+
+
+def test_lesson_07_takes_the_rate_that_is_best_over_all_seeds_of_a_search(tmp_path, monkeypatch):
+    rows = [("steps", 5, 0.003, 0.9), ("steps", 6, 0.003, 0.7), ("steps", 5, 0.006, 0.8), ("steps", 6, 0.006, 0.9),
+            ("mistake", 5, 0.003, 0.4), ("mistake", 5, 0.006, 0.3)]  # fmt: skip
+    table = pd.DataFrame([(arm, seed, f"validation at {rate:g}", value) for arm, seed, rate, value in rows],
+                         columns=["arm", "seed", "metric", "value"])  # fmt: skip
+    table.to_csv(tmp_path / "some-rates.csv", index=False)
+    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path)
+    found = {arm: lesson07.rate_of(arm, "some-rates") for arm in ("steps", "mistake, equal steps", "shuffled")}
+    assert found == {"steps": 0.006, "mistake, equal steps": 0.003, "shuffled": 0.006}
+
+
+@pytest.mark.parametrize("name, arm", [("lesson07-rates", "teacher's steps"), ("lesson07-word-rates", "answer")])
+def test_every_recorded_search_of_lesson_07_can_be_read(name, arm):
+    table = results.load(name)
+    tried = {float(m.removeprefix("validation at ")) for m in table.metric if m.startswith("validation at ")}
+    assert lesson07.rate_of(arm, name) in tried
 
 
 def test_a_search_goes_on_until_the_best_rate_lies_between_two_others(monkeypatch):
