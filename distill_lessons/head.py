@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 
-CHUNK_BYTES = 24 * 2**20  # of float32 logits: small, so that a processor's cache helps and little memory is held
-FEWEST_ROWS = 56  # positions a chunk, however large the vocabulary: fewer make the matrix product slow
+# Of float32 logits. Small, so that little memory is held; below 32 MB, from where glibc fetches fresh pages each time.
+CHUNK_BYTES = 31 * 2**20
+FEWEST_ROWS = 32  # positions a chunk, however large the vocabulary: fewer make the matrix product slow
 
 
 class _Chunked(torch.autograd.Function):
@@ -63,7 +64,7 @@ def chunked_loss(hidden, head, loss, rows=None):
         head: the model's `torch.nn.Linear` from D to V.
         loss: ``loss(logits, part)``, the *sum* over the positions of a chunk; logits ``[n, V]``, part a slice of 0..N.
             Gradients flow into hidden states and head, and into nothing else that the loss may use.
-        rows: positions a chunk; by default as many as fit 24 MB of float32 logits, at least 56.
+        rows: positions a chunk; by default as many as fit 31 MB of float32 logits, at least 32.
     Returns:
         A float32 scalar; 0 with a gradient path if there is no position.
     """

@@ -208,8 +208,8 @@ def sampled_kl(student_logits, ids, weights, entropy):
     Source: Anshumann et al. 2025, "Sparse logit sampling".
     """
     _check_sparse(student_logits, ids, weights)
-    log_q = F.log_softmax(_at_least_float32(student_logits), dim=-1)  # one fused pass forward and one back
-    listed = log_q.gather(-1, ids).masked_fill(weights == 0, 0.0)  # padding may name a banned token, and 0 · inf is NaN
+    listed = _LogSoftmaxAt.apply(student_logits, ids)
+    listed = listed.masked_fill(weights == 0, 0.0)  # padding may name a banned token, and 0 · inf is NaN
     return _mean(-(weights * listed).sum(-1) - entropy)
 
 
@@ -279,8 +279,33 @@ def _valid(name, logits, mask):
 
 def _log_softmax(logits, temperature):
     """Log-probabilities in at least float32, with −inf replaced by the most negative finite number: 0 · log 0 is 0."""
-    logits = _at_least_float32(logits) / temperature
-    return F.log_softmax(logits.masked_fill(logits.isneginf(), torch.finfo(logits.dtype).min), dim=-1)
+    logits = _at_least_float32(logits)
+    if isinstance(temperature, torch.Tensor) or temperature != 1:  # no pass over the logits that changes nothing
+        logits = logits / temperature
+    if logits.numel() and logits.detach().amin() == -math.inf:
+        logits = logits.masked_fill(logits.isneginf(), torch.finfo(logits.dtype).min)
+    return F.log_softmax(logits, dim=-1)
+
+
+class _LogSoftmaxAt(torch.autograd.Function):
+    """``log_softmax(logits).gather(-1, ids)`` with two tensors of the logits' size for both directions, not five."""
+
+    @staticmethod
+    def forward(ctx, logits, ids):
+        q = _at_least_float32(logits)
+        listed, top = q.gather(-1, ids), q.amax(-1, keepdim=True)
+        q = (q - top if q is logits else q.sub_(top)).exp_()
+        total = q.sum(-1, keepdim=True)
+        ctx.save_for_backward(q, total, ids)
+        ctx.dtype = logits.dtype
+        return listed - top - total.log()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        q, total, ids = ctx.saved_tensors
+        slope = (q * (-grad.sum(-1, keepdim=True) / total)).scatter_add_(-1, ids, grad)  # grad · (1 at the id − q)
+        return slope.to(ctx.dtype), None
 
 
 def _at_least_float32(tensor):

@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
@@ -19,7 +20,7 @@ from safetensors import SafetensorError
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
-from distill_lessons import runtime
+from distill_lessons import runtime, unpadded
 from distill_lessons.features import captured
 from distill_lessons.head import chunked_loss, replaced_forward
 from distill_lessons.losses import IGNORE, generalized_jsd, sampled_kl, top_k_kl
@@ -112,15 +113,20 @@ def response_logits(model, batch):
 def response_states(model, batch, function, call=None, layers=()):
     """Run a model and hand the states before its head, at the response positions only, to `function`.
 
+    Padding is left out on the way (`unpadded`), where the model allows it.
+
     Args:
         function: called with states ``[N, D]``, in the order of `response_logits`; what it returns is returned. With
             `layers` it is called with those states and a dict {number: ``[N, D]``} of the hidden states asked for.
         call: what to call with the inputs, if not the model itself: its wrapper for several processes.
         layers: numbers of hidden states, from 1 (after the first layer) to the last, which is the one before the head.
     """
-    mask = batch["labels"][:, 1:] != IGNORE
+    mask = F.pad(batch["labels"][:, 1:] != IGNORE, (0, 1))
+    inputs, running = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}, nullcontext()
+    base, head = base_of(model), model.get_output_embeddings()
+    if unpadded.possible(base, batch, mask):
+        (inputs, mask), running = unpadded.line(batch, mask), unpadded.running(base)
     columns = mask.any(0).nonzero().squeeze(-1)
-    head = model.get_output_embeddings()
 
     def select(states):
         if states.shape[1] != len(columns):  # a hidden state, or a model that knows no logits_to_keep
@@ -128,9 +134,9 @@ def response_states(model, batch, function, call=None, layers=()):
         return states[mask[:, columns]]
 
     options = {"use_cache": False, "logits_to_keep": columns}
-    known = inspect.signature(base_of(model).forward).parameters
+    known = inspect.signature(base.forward).parameters
     options = {name: value for name, value in options.items() if name in known}
-    with captured(base_of(model), layers) if layers else nullcontext() as inner:
+    with captured(base, layers) if layers else nullcontext() as inner:
 
         def instead_of_head(states):
             states = select(states)
@@ -138,8 +144,8 @@ def response_states(model, batch, function, call=None, layers=()):
                 return function(states)
             return function(states, {n: select(inner[n]) if n in inner else states for n in layers})
 
-        with replaced_forward(head, instead_of_head):
-            output = (call or model)(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **options)
+        with running, replaced_forward(head, instead_of_head):
+            output = (call or model)(**inputs, **options)
     return output.logits
 
 
@@ -242,6 +248,9 @@ class DistillationTrainer(Trainer):
     ):
         _check(alpha if output_weight else 0, temperature, beta, teacher, targets, features)
         _check_features(features, feature_weight, output_weight, teacher)
+        # torch_compile=True compiles one layer, for all layers and shapes; a whole model would be compiled for each batch.
+        os.environ.setdefault("ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION", "1")
+        os.environ.setdefault("ACCELERATE_DYNAMO_USE_DYNAMIC", "1")
         super().__init__(*arguments, **options)
         self.alpha, self.temperature, self.beta, self.targets = alpha, temperature, beta, targets
         self.features, self.feature_weight, self.output_weight = features, feature_weight, output_weight

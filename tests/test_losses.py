@@ -296,3 +296,39 @@ def test_labels_in_the_place_of_a_mask_are_refused_and_small_integers_are_labels
     with pytest.raises(ValueError, match="whole numbers"):
         losses.distillation_loss(z, z, labels.float(), 0.5, 1.0)
     assert losses.distillation_loss(z, z, labels.int(), 0.5, 1.0) == losses.distillation_loss(z, z, labels, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_sampled_kl_has_the_gradient_of_its_formula(dtype):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 40, generator=generator, dtype=torch.float64).to(dtype)
+    logits[0, 7] = -math.inf  # banned, and named by padding only
+    ids = torch.stack([torch.randperm(40, generator=generator)[:5] for _ in range(6)])
+    weights = torch.rand(6, 5, generator=generator, dtype=torch.float64).to(
+        torch.float64 if dtype == torch.float64 else torch.float32
+    )
+    ids[0, 4], weights[0, 4] = 7, 0
+    weights /= weights.sum(-1, keepdim=True)
+    entropy = torch.zeros(6)
+    z = logits.clone().requires_grad_()
+    value = losses.sampled_kl(z, ids, weights, entropy)
+    (first,) = torch.autograd.grad(value, z, retain_graph=True)
+    (again,) = torch.autograd.grad(value, z)
+    reference = logits.double().requires_grad_()
+    listed = reference.log_softmax(-1).gather(-1, ids).masked_fill(weights == 0, 0.0)
+    expected = -(weights.double() * listed).sum(-1).mean()
+    (slope,) = torch.autograd.grad(expected, reference)
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-3}[dtype]
+    assert value.item() == pytest.approx(expected.item(), abs=max(tolerance, 1e-12))
+    torch.testing.assert_close(first.double(), slope, atol=tolerance, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5)
+    assert torch.equal(first, again) and torch.equal(z.detach(), logits)
+
+
+def test_a_temperature_that_is_learned_gets_its_gradient_also_at_one():
+    student, teacher = torch.randn(2, 4, 9)
+    for start in (1.0, 2.0):
+        temperature = torch.tensor(start, requires_grad=True)
+        value = losses.forward_kl(student, teacher, temperature=temperature)
+        (slope,) = torch.autograd.grad(value, temperature)
+        up, down = (losses.forward_kl(student.double(), teacher.double(), temperature=start + h) for h in (1e-4, -1e-4))
+        assert slope.item() == pytest.approx(((up - down) / 2e-4).item(), rel=1e-3, abs=1e-5)

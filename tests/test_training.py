@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -366,3 +367,15 @@ def test_two_processes_train_like_one(tmp_path):
     assert two == pytest.approx(one, abs=1e-4)
     for name in expected:
         torch.testing.assert_close(weights[name], expected[name], atol=1e-4, rtol=0)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
+def test_compiled_layers_learn_the_same(tmp_path):
+    how = {"teacher": None, "alpha": 0.0}
+    plain, one, _ = train(tmp_path, steps=2, how=how)
+    torch._dynamo.utils.counters.clear()
+    compiled, other, _ = train(tmp_path, steps=2, how=how, torch_compile=True)
+    assert torch._dynamo.utils.counters["frames"]["ok"] > 0
+    assert compiled == pytest.approx(plain, abs=1e-5)
+    for weight, expected in zip(other.parameters(), one.parameters()):
+        torch.testing.assert_close(weight, expected, atol=1e-5, rtol=1e-4)

@@ -1,0 +1,100 @@
+"""A batch without its padding: the tokens of all rows in one line, and only the attention knows the rows.
+
+Whatever else a transformer does, it does to each token alone. So padding costs as much as text there, and no row needs it.
+The attention puts the rows side by side again, looks back within each, and returns to the line.
+"""
+
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface
+
+KINDS = ("llama", "gpt_neox", "qwen2", "qwen3")  # `config.model_type` of models that are tested so
+SHORT = 192  # tokens; on a CPU the fused attention is two to nine times slower than plain products on short rows
+
+
+def possible(model, batch, mask):
+    """Whether a model can run this batch without padding, and gains by it.
+
+    There must be padding, and a known kind of model that looks back over the whole row. Gradient checkpointing runs layers
+    again outside of `running`, where they would take the line for one long text; and a position that counts (`mask`) and is
+    padding for the attention cannot be left out.
+    """
+    config, padding = model.config, batch["attention_mask"] == 0
+    if getattr(config, "model_type", None) not in KINDS or not padding.any() or (padding & mask).any():
+        return False
+    full = set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
+    return full and not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+
+
+def line(batch, mask):
+    """The inputs of a model in `running`, and a mask over positions, both in one line.
+
+    Args:
+        batch: input_ids and attention_mask, ``[B, L]``, padded on either side.
+        mask: ``[B, L]`` bool, of positions that are not padding.
+    Returns:
+        inputs: input_ids and position_ids ``[1, N]`` and the layout of the rows; and the mask ``[1, N]``, in the same order.
+    """
+    real = batch["attention_mask"].bool()
+    positions = (real.cumsum(1) - 1)[real]
+    longest = int(real.sum(1).max())
+    places = real.nonzero()[:, 0] * longest + positions
+    return {
+        "input_ids": batch["input_ids"][real][None],
+        "position_ids": positions[None],
+        "layout": (places, len(real), longest),
+    }, mask[real][None]
+
+
+@contextmanager
+def running(model):
+    """Within the block, the model's layers expect inputs from `line`."""
+    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
+    before = {key: config._attn_implementation for key, config in configs.items()}
+    try:
+        for config in configs.values():
+            config._attn_implementation = "unpadded"
+        yield
+    finally:
+        for key, config in configs.items():
+            config._attn_implementation = before[key]
+
+
+def attention(module, query, key, value, attention_mask, scaling, layout, dropout=0.0, **rest):
+    """Causal attention within each row; what `transformers` calls instead of its own.
+
+    Args:
+        query: ``[1, H, N, D]``; key and value: ``[1, K, N, D]``, where K divides H.
+        layout: places ``[N]`` of the tokens in B rows of L, B and L.
+    Returns:
+        ``[1, N, H, D]``, and None for the weights.
+    """
+    places, count, longest = layout
+
+    def in_rows(line):
+        rows = line.new_zeros(count * longest, line.shape[1], line.shape[3])
+        return rows.index_copy(0, places, line[0].transpose(0, 1)).unflatten(0, (count, longest)).transpose(1, 2)
+
+    q, k, v = in_rows(query), in_rows(key), in_rows(value)  # rows end in zeros, which no token before them sees
+    if query.device.type == "cpu" and longest <= SHORT:
+        mixed = _products(q, k, v, scaling, dropout)
+    else:
+        k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for part in (k, v))
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, dropout_p=dropout)
+    return mixed.transpose(1, 2).flatten(0, 1)[places][None], None
+
+
+def _products(q, k, v, scaling, dropout):
+    """Attention as it is written, ``softmax(q kᵀ · scaling) v``; heads that share keys are one matrix product."""
+    count, heads, length, width = q.shape
+    shared = heads // k.shape[1]
+    later = torch.full((length, length), -torch.inf, dtype=q.dtype, device=q.device).triu(1)
+    scores = (q * scaling).unflatten(1, (-1, shared)).flatten(2, 3) @ k.transpose(-1, -2)
+    weights = (scores.unflatten(2, (shared, length)) + later).softmax(-1, dtype=torch.float32).to(q.dtype)
+    mixed = F.dropout(weights, dropout).flatten(2, 3) @ v
+    return mixed.unflatten(2, (shared, length)).flatten(1, 2)
+
+
+AttentionInterface.register("unpadded", attention)
