@@ -283,6 +283,8 @@ class DistillationTrainer(Trainer):
             output = self._train(*arguments, **options)
         finally:  # accelerate leaves its autocast on the model: what comes after would run in bfloat16 unasked
             extract_model_from_parallel(self.model, keep_fp32_wrapper=False)
+            if not self.is_fsdp_enabled:  # and a mark by which a second training would go without it
+                vars(self.model).pop("_is_accelerate_prepared", None)
         if self._batches and int(self._tokens) == 0:
             raise ValueError(_NOTHING)
         return output

@@ -369,6 +369,37 @@ def test_two_processes_train_like_one(tmp_path):
         torch.testing.assert_close(weights[name], expected[name], atol=1e-4, rtol=0)
 
 
+def test_a_second_training_is_in_bfloat16_too(tmp_path):
+    seen = []
+
+    class Watched(training.DistillationTrainer):
+        def compute_loss(self, model, *arguments, **options):
+            with_hook = model.get_input_embeddings().register_forward_hook(
+                lambda *call: seen.append(torch.is_autocast_enabled(runtime.device().type))
+            )
+            try:
+                return super().compute_loss(model, *arguments, **options)
+            finally:
+                with_hook.remove()
+
+    student, how = smollm.student(small_llama(), depth=4), {"alpha": 0.0, "data_collator": collate}
+    for _ in range(2):
+        trainer = Watched(
+            model=student,
+            args=training.settings(1, 4, 1e-2, output_dir=str(tmp_path), bf16=True),
+            train_dataset=examples(),
+            **how,
+        )
+        trainer.train()
+        trainer.train()
+    assert seen == [True] * 4
+    student.get_input_embeddings().register_forward_hook(
+        lambda *call: seen.append(torch.is_autocast_enabled(runtime.device().type))
+    )
+    student(torch.ones(1, 3, dtype=torch.long, device=student.device))
+    assert seen[4:] == [False]
+
+
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
 def test_compiled_layers_learn_the_same(tmp_path):
     how = {"teacher": None, "alpha": 0.0}
