@@ -10,7 +10,7 @@ without qualification if it holds under all its conditions, and "under a conditi
 import argparse
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +44,10 @@ class Comparison:
     low: float = 0.0
     high: float = math.inf
     unit: str = ""
+
+    def recorded(self, folder):
+        """Whether all its tables are in a folder."""
+        return all((folder / f"{name}.csv").is_file() for name in self.experiment.split(" + "))
 
     def interval(self, folder=None):
         table = pd.concat([results.load(name, folder) for name in self.experiment.split(" + ")])
@@ -129,12 +133,23 @@ def judge(claim, folder=None):
 
 
 def ledger(lesson=None, folder=None):
-    """All claims, judged, in order of their number; or those of one lesson."""
+    """All claims, judged, in order of their number; or those of one lesson.
+
+    In another folder of results not everything may be recorded: conditions are left out there whose tables are missing.
+    """
     from distill_lessons import experiments
 
     every = [claim for module in experiments.modules() for claim in getattr(module, "CLAIMS", ())]
-    every.sort(key=lambda claim: int(claim.id[1:]))
-    return [judge(claim, folder) for claim in every if lesson in (None, claim.lesson)]
+    every = sorted((claim for claim in every if lesson in (None, claim.lesson)), key=lambda claim: int(claim.id[1:]))
+    if folder is not None:
+        every = [part for claim in every if (part := _recorded(claim, Path(folder))).comparisons]
+    return [judge(claim, folder) for claim in every]
+
+
+def _recorded(claim, folder):
+    """A claim with only those conditions whose tables are all in a folder."""
+    missing = {test.condition for test in claim.comparisons if not test.recorded(folder)}
+    return replace(claim, comparisons=tuple(test for test in claim.comparisons if test.condition not in missing))
 
 
 def claimed(low, high):
@@ -175,15 +190,36 @@ def markdown(rows):
     return "\n".join(lines)
 
 
+def beside(rows, others, names):
+    """Two ledgers as a Markdown table, a row for every comparison that both have; `names` are their headings."""
+    lines = [f"| claim | comparison | {' | '.join(names)} |", "|---|---|---|---|"]
+    found = {(row["id"], *_key(test)): test for row in others for test in row["comparisons"]}
+    for row in rows:
+        for test in row["comparisons"]:
+            if (other := found.get((row["id"], *_key(test)))) is None:
+                continue
+            what = ", ".join(part for part in (test["condition"], test["detail"]) if part)
+            cells = [f"{_figure(each)}: {each['verdict']}" for each in (test, other)]
+            lines.append(f"| {row['id']} | {what} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _key(test):
+    return test["condition"], test["detail"], test["metric"], tuple(test["arms"])
+
+
+def _figure(test):
+    low, high = test["interval"]
+    return f"{test['estimate']:+.3g}" + ("" if low == high else f" [{low:+.3g}, {high:+.3g}]")
+
+
 def comparison_line(test):
     """What was expected and what came, in one line."""
     arms = " − ".join(test["arms"])
-    low, high = test["interval"]
-    span = "" if low == high else f" [{low:+.3g}, {high:+.3g}]"
     unit = f" {test['unit']}" if test["unit"] else ""
     detail = f"{test['detail']}: " if test["detail"] else ""
     return (
-        f"{detail}{test['metric']}, {arms} = {test['estimate']:+.3g}{span}{unit}, "
+        f"{detail}{test['metric']}, {arms} = {_figure(test)}{unit}, "
         f"{test['seeds']} seed{'s' if test['seeds'] != 1 else ''}; claimed {claimed(*test['expected'])}"
         f" → {test['verdict']}"
     )
@@ -200,9 +236,13 @@ def main():
     parser.add_argument("--markdown", action="store_true", help="a table, as in the README")
     parser.add_argument("--lesson", help="only this lesson's, for example 02")
     parser.add_argument("--results", type=Path, help="folder of recorded tables, by default data/results/cpu")
+    parser.add_argument("--beside", type=Path, help="compare with the tables in another folder, as a Markdown table")
     options = parser.parse_args()
     rows = ledger(options.lesson, options.results)
-    if options.json:
+    if options.beside:
+        names = [(options.results or results.recorded_folder()).name, options.beside.name]
+        print(beside(rows, ledger(options.lesson, options.beside), names))
+    elif options.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
         print(markdown(rows) if options.markdown else report(rows))

@@ -6,12 +6,12 @@ import torch
 from test_pairs import small_llama
 from test_training import collate, examples
 
-from distill_lessons import compression, evaluation, training
+from distill_lessons import compression, evaluation, runtime, training
 from distill_lessons.pairs import smollm
 
 
 def student_and_teacher():
-    teacher = small_llama().eval()
+    teacher = small_llama().eval().to(runtime.device())
     return smollm.student(teacher, 4).eval(), teacher
 
 
@@ -33,8 +33,8 @@ def test_what_is_said_of_each_token_averages_to_closeness():
 def test_confidence_rightness_and_brier_of_each_token_are_those_of_its_distribution():
     student, _ = student_and_teacher()
     batch = collate(examples(4))
-    logits, labels = training.response_logits(student, batch)
-    p = logits.softmax(-1)
+    logits, labels = training.response_logits(student, {name: part.to(student.device) for name, part in batch.items()})
+    p, labels = logits.softmax(-1).cpu(), labels.cpu()
     tokens = evaluation.next_tokens(student, [batch])
     assert tokens["confidence"] == pytest.approx(p.amax(-1).detach().numpy(), abs=1e-6)
     assert tokens["right"].tolist() == (p.argmax(-1) == labels).float().tolist()

@@ -50,7 +50,7 @@ def test_a_written_answer_is_as_sure_as_its_text_is_likely():
     ids = tokenizer(multiplication.prompt(a, b) + text)["input_ids"] + [tokenizer.eos_token_id]
     begin = len(multiplication.prompt(a, b))
     with torch.no_grad():
-        log_p = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        log_p = model(torch.tensor([ids], device=model.device)).logits[0].log_softmax(-1)
     likelihood = sum(log_p[place - 1, ids[place]].item() for place in range(begin, len(ids)))
     assert confidence[2] == pytest.approx(math.exp(likelihood), rel=1e-3)
     assert right[2] == (answers[2] == a * b)

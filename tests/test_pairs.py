@@ -218,6 +218,7 @@ def test_the_stored_targets_are_draws_from_this_teacher():
     teacher, tokenizer = smollm.teacher(), smollm.tokenizer()
     stored = targets.load(smollm.corpus_folder() / "targets", checksums=False)
     batch = targets.Collator(tokenizer.pad_token_id)([stored[i] for i in (3, 900)])
+    batch = {name: tensor.to(teacher.device) for name, tensor in batch.items()}
     log_p = training.response_logits(teacher, batch)[0].log_softmax(-1)
     cross = -(batch["target_weights"] * log_p.gather(1, batch["target_ids"])).sum(1)
     entropy = torch.special.entr(log_p.exp()).sum(-1)

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
 from distill_lessons import claims, experiments, results, runtime
@@ -167,6 +168,42 @@ def test_under_one_condition_every_comparison_must_hold(tmp_path):
     assert row["verdict"] == claims.FAILS and row["conditions"] == {"here": claims.FAILS}
 
 
+def test_another_folder_is_judged_by_the_conditions_that_it_has_whole(tmp_path, monkeypatch):
+    both, one = tmp_path / "both", tmp_path / "one"
+    for folder, names in ((both, ("toy", "other")), (one, ("toy",))):
+        for name in names:
+            write(folder, [0.9, 1.0, 1.1] if folder == both else [-0.9, -1.0, -1.1], name)
+    there = Comparison("there", "", "other", "score", "a", "b")
+    split = Comparison("here", "elsewhere", "other", "score", "a", "b")
+    own = Comparison("alone", "", "toy", "score", "a", "b")
+    module = type("module", (), {"CLAIMS": (Claim("C1", "a beats b", "nobody", "99", (BETTER, split, there, own)),)})
+    monkeypatch.setattr(experiments, "modules", lambda: [module])
+    (whole,), (part,) = claims.ledger(folder=both), claims.ledger(folder=one)
+    assert list(whole["conditions"]) == ["here", "there", "alone"] and part["conditions"] == {"alone": claims.FAILS}
+    lines = claims.beside([whole], [part], ["both", "one"]).splitlines()
+    assert lines[0] == "| claim | comparison | both | one |" and len(lines) == 3
+    assert lines[2] == "| C1 | alone | +1 [+0.9, +1.1]: holds | -1 [-1.1, -0.9]: does not hold |"
+    (one / "toy.csv").unlink()
+    assert claims.ledger(folder=one) == []
+
+
+def test_a_gpu_takes_the_rates_found_on_the_cpu_and_makes_every_run_itself(tmp_path, monkeypatch):
+    found = {"learning_rate": 0.25, "kl": 1.0, "agreement": 0.5, "cross_entropy": 2.0, "tokens": 9, "seconds": 3.0}
+    rows = [("some-rates", "a", 0, metric, value) for metric, value in found.items()]
+    table = pd.DataFrame(rows, columns=["experiment", "arm", "seed", "metric", "value"])
+    table.to_csv(tmp_path / "some-rates.csv", index=False)
+    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path if device == "cpu" else None)
+    monkeypatch.setattr(study, "score", lambda student: {"kl": student})
+    for device, rates in (("cpu", [0.25]), ("cuda", [0.25, 0.25])):
+        asked = []
+        monkeypatch.setattr(runtime, "device", lambda device=device: torch.device(device))
+        runs = [
+            study.run("some-rates", "a", seed, lambda rate, a=asked: (a.append(rate) or 7.0, 1.0)) for seed in (0, 1)
+        ]
+        assert asked == rates and runs[1] == {"kl": 7.0, "seconds": 1.0, "learning_rate": 0.25}
+        assert runs[0] == (found if device == "cpu" else runs[1])
+
+
 @pytest.mark.parametrize(
     "conditions, verdict",
     [
@@ -233,7 +270,7 @@ def test_the_best_learning_rate_is_not_an_end_of_the_list(lesson):
     """A best rate at the end means that the list was too short, and that an arm was not given its best."""
     search = next(experiment for experiment in lesson.EXPERIMENTS if experiment.name.endswith("-rates"))
     for arm in lesson.ARMS:
-        rate = language.best_rate(search.name, arm, results.recorded_folder())
+        rate = language.best_rate(search.name, arm)
         assert lesson.RATES[0] < rate < lesson.RATES[-1], (arm, rate)
 
 

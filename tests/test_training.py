@@ -242,7 +242,7 @@ def test_modules_that_teacher_and_student_share_stay_trainable_and_the_teacher_i
     _, student, _ = train(tmp_path, student=student, how={"teacher": teacher})
     assert modes == [False, True] * 3
     assert all(weight.requires_grad for weight in student.parameters())
-    assert not any(torch.equal(a, b) for a, b in zip(before, student.model.layers[0].parameters()))
+    assert not any(torch.equal(a, b) for a, b in zip(before, student.cpu().model.layers[0].parameters()))
     assert all(weight.grad is None for weight in teacher.model.layers[1].parameters())
 
 
@@ -408,5 +408,6 @@ def test_compiled_layers_learn_the_same(tmp_path):
     compiled, other, _ = train(tmp_path, steps=2, how=how, torch_compile=True)
     assert torch._dynamo.utils.counters["frames"]["ok"] > 0
     assert compiled == pytest.approx(plain, abs=1e-5)
+    atol = 1e-5 if runtime.device().type == "cpu" else 3e-4  # AdamW's first steps magnify what rounds otherwise
     for weight, expected in zip(other.parameters(), one.parameters()):
-        torch.testing.assert_close(weight, expected, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(weight, expected, atol=atol, rtol=1e-4)

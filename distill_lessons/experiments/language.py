@@ -4,7 +4,7 @@ import functools
 
 import torch
 
-from distill_lessons import evaluation, results, runtime, training
+from distill_lessons import evaluation, results, training
 from distill_lessons.pairs import smollm
 
 
@@ -42,11 +42,11 @@ def distil(seed, steps, alpha=1.0, temperature=1.0, learning_rate=7e-4, depth=16
     return student.eval()
 
 
-def best_rate(name, arm, folder=None):
+def best_rate(name, arm):
     """The learning rate of an arm with the lowest validation KL, of those that experiment `name` recorded.
 
-    Its arms are called "arm-rate". The table is the one in `folder`, by default of this run's device.
+    Its arms are called "arm-rate". Rates are searched on the CPU, for every device.
     """
-    table = results.load(name, folder or results.recorded_folder(runtime.device().type))
+    table = results.load(name)
     tried = [each for each in table.arm.unique() if each.startswith(f"{arm}-")]
     return float(min(tried, key=lambda each: results.per_seed(table, "kl", each).mean()).rsplit("-", 1)[1])

@@ -39,7 +39,6 @@ EXPERIMENTS = (
         tuple(f"{arm}-{rate:g}" for arm in ARMS for rate in RATES),
         (0,),
         try_rate,
-        ("cpu", "cuda"),
     ),
     Experiment("lesson00-distil", ("untrained", *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
 )

@@ -38,7 +38,6 @@ EXPERIMENTS = (
         tuple(f"{arm}-{rate:g}" for arm in ARMS for rate in RATES),
         (0,),
         try_rate,
-        ("cpu", "cuda"),
     ),
     Experiment("lesson01-language", ARMS, (0, 1, 2, 3, 4), run, ("cpu", "cuda")),
 )

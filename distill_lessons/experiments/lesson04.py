@@ -81,7 +81,7 @@ def run(arm, seed):
 
 
 EXPERIMENTS = (
-    Experiment("lesson04-rates", tuple(ARMS), (0,), find_rate, ("cpu", "cuda")),
+    Experiment("lesson04-rates", tuple(ARMS), (0,), find_rate),
     Experiment("lesson04-arms", ("untrained", "neox untrained", *ARMS, *FIXED), (0, 1, 2), run, ("cpu", "cuda")),
 )
 

@@ -28,7 +28,7 @@ def run(arm, seed):
 ARMS = tuple(f"logits {epochs}" for epochs in (3, 5, 10))
 
 EXPERIMENTS = (
-    Experiment("lesson04-epochs-rates", ARMS, (0,), find_rate, ("cpu", "cuda")),
+    Experiment("lesson04-epochs-rates", ARMS, (0,), find_rate),
     Experiment("lesson04-epochs", ARMS, (0, 1, 2), run, ("cpu", "cuda")),
 )
 

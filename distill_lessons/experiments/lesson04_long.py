@@ -48,7 +48,7 @@ def run(arm, seed):
         seen.append((seen[-1] if seen else 0) + sum(tokens[i] for i in order[start : start + BATCH]))
     steps = len(seen)
     scores = Scores({round(steps * share) for share in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1)}, seen)
-    table = results.load("lesson04-rates", results.recorded_folder(runtime.device().type))
+    table = results.load("lesson04-rates")
     rate = table[(table.arm == arm) & (table.metric == "learning_rate")].value.item()
     student, seconds = study.learn(
         seed,

@@ -29,6 +29,6 @@ def run(arm, seed):
 
 
 EXPERIMENTS = (
-    Experiment("lesson04-sweep-rates", tuple(ARMS), (0,), find_rate, ("cpu", "cuda")),
+    Experiment("lesson04-sweep-rates", tuple(ARMS), (0,), find_rate),
     Experiment("lesson04-sweep", tuple(ARMS), (0, 1, 2), run, ("cpu", "cuda")),
 )

@@ -5,7 +5,7 @@ import time
 
 from transformers import TrainerCallback
 
-from distill_lessons import evaluation, results, runtime, training
+from distill_lessons import evaluation, results, training
 from distill_lessons.claims import Claim, Comparison
 from distill_lessons.pairs import multiplication as pair
 from distill_lessons.pairs import word_problems
@@ -201,7 +201,7 @@ def rate_of(arm, name="lesson07-rates"):
 
     An arm that was not searched takes the rate of its name before the comma, or else that of "steps".
     """
-    table = results.load(name, results.recorded_folder(runtime.device().type))
+    table = results.load(name)
     like = next(each for each in (arm, arm.split(",")[0], "steps") if each in set(table.arm))
     tried = table[(table.arm == like) & table.metric.str.startswith("validation at ")].groupby("metric").value.mean()
     return float(tried.idxmax().removeprefix("validation at "))

@@ -79,7 +79,7 @@ def run(arm, seed):
 
 
 EXPERIMENTS = (
-    Experiment("lesson08-rates", tuple(ARMS), (0,), find_rate, ("cpu", "cuda")),
+    Experiment("lesson08-rates", tuple(ARMS), (0,), find_rate),
     Experiment("lesson08-arms", ("logits", "narrow untrained", *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
 )
 

@@ -20,6 +20,6 @@ def run(arm, seed):
 
 
 EXPERIMENTS = (
-    Experiment("lesson08-weight-rates", tuple(ARMS), (0,), find_rate, ("cpu", "cuda")),
+    Experiment("lesson08-weight-rates", tuple(ARMS), (0,), find_rate),
     Experiment("lesson08-weight", tuple(ARMS), (0, 1, 2), run, ("cpu", "cuda")),
 )

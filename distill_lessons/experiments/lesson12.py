@@ -10,7 +10,7 @@ import re
 
 import pandas as pd
 
-from distill_lessons import calibration, compression, evaluation, generation, judging, results, runtime
+from distill_lessons import calibration, compression, evaluation, generation, judging, results
 from distill_lessons.claims import Claim, Comparison
 from distill_lessons.experiments import lesson08, study
 from distill_lessons.pairs import smollm
@@ -73,7 +73,7 @@ def language_model(arm, seed):
     if arm == "untrained":
         return smollm.student(teacher, study.DEPTH).eval()
     name, rated = WHERE_RATED[arm]
-    table = results.load(name, results.recorded_folder(runtime.device().type))
+    table = results.load(name)
     rate = results.per_seed(table, "learning_rate", rated).iloc[0]
     return study.learn(seed, rate, **ARMS[arm])[0]
 

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from distill_lessons import compression, evaluation, results, runtime
+from distill_lessons import compression, evaluation, results
 from distill_lessons.experiments import study
 from distill_lessons.pairs import smollm
 from distill_lessons.results import Experiment
@@ -53,7 +53,7 @@ def find_rate(shape, seed):
 @functools.lru_cache(maxsize=1)
 def distilled(shape, seed):
     """The same at its best rate."""
-    table = results.load("lesson14-rates", results.recorded_folder(runtime.device().type))
+    table = results.load("lesson14-rates")
     rate = results.per_seed(table, "learning_rate", shape).iloc[0]
     model, seconds = learned(shape, seed, rate)
     return compression.settled(model), seconds

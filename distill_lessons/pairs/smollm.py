@@ -78,6 +78,8 @@ def _convert(gguf, folder):
     plain.config._name_or_path = "SmolLM2-135M-Instruct"
     plain.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    for name in ("bos_token", "eos_token", "pad_token"):  # transformers 5.17 reads another end of turn
+        setattr(tokenizer, name, tokenizer.convert_ids_to_tokens(settings[f"{name}_id"]))
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(folder)
     files = {
