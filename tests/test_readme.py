@@ -5,13 +5,19 @@ import re
 
 import nbformat
 
-from distill_lessons import claims, runtime
+from distill_lessons import claims, results, runtime
 
 README = (runtime.REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_ledger_is_the_computed_one():
     assert claims.markdown(claims.ledger()) in README, "paste what `python -m distill_lessons.claims --markdown` prints"
+
+
+def test_the_data_card_compares_cpu_and_gpu_as_computed():
+    card = (runtime.data_folder() / "results" / "README.md").read_text(encoding="utf-8")
+    rows = claims.ledger(), claims.ledger(folder=results.recorded_folder("cuda"))
+    assert claims.beside(*rows, ["cpu", "cuda"]) in card, "paste what `claims --beside data/results/cuda` prints"
 
 
 def test_links_lead_somewhere():
