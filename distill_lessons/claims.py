@@ -192,7 +192,7 @@ def markdown(rows):
 
 def beside(rows, others, names):
     """Two ledgers as a Markdown table, a row for every comparison that both have; `names` are their headings."""
-    lines = [f"| claim | comparison | {' | '.join(names)} |", "|---|---|---|---|"]
+    lines = [f"| claim | comparison | claimed | {' | '.join(names)} |", "|---|---|---|---|---|"]
     found = {(row["id"], *_key(test)): test for row in others for test in row["comparisons"]}
     for row in rows:
         for test in row["comparisons"]:
@@ -200,12 +200,16 @@ def beside(rows, others, names):
                 continue
             what = ", ".join(part for part in (test["condition"], test["detail"]) if part)
             cells = [f"{_figure(each)}: {each['verdict']}" for each in (test, other)]
-            lines.append(f"| {row['id']} | {what} | {' | '.join(cells)} |")
+            lines.append(f"| {row['id']} | {what} | {_expected(test)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _key(test):
     return test["condition"], test["detail"], test["metric"], tuple(test["arms"])
+
+
+def _expected(test):
+    return f"{claimed(*test['expected'])} {test['unit']}".rstrip()
 
 
 def _figure(test):

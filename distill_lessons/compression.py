@@ -156,8 +156,9 @@ def neuron_importance(model, batches):
     hooks = [mlp.down_proj.register_forward_pre_hook(watch(number)) for number, mlp in enumerate(layers)]
     try:
         for batch in batches:
-            mask = batch["attention_mask"].bool()
-            model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], logits_to_keep=1)
+            inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+            mask = inputs["attention_mask"].bool()
+            model(**inputs, logits_to_keep=1)
             count += int(mask.sum())
     finally:
         for hook in hooks:

@@ -14,6 +14,8 @@ import time
 import numpy as np
 import torch
 
+from distill_lessons import runtime
+
 PERCENTILES = (50, 95, 99)
 
 
@@ -62,8 +64,10 @@ def timed(function, repeats, warm_up=1):
         function()
     seconds = []
     for _ in range(repeats):
+        _wait(runtime.device())
         began = time.perf_counter()
         function()
+        _wait(runtime.device())
         seconds.append(time.perf_counter() - began)
     return np.array(seconds)
 

@@ -93,12 +93,13 @@ def response_logits(model, batch):
 
     Args:
         model: a causal language model of transformers.
-        batch: input_ids, attention_mask and labels, ``[B, L]`` each, labels -100 on prompt and padding.
+        batch: input_ids, attention_mask and labels, ``[B, L]`` each, labels -100 on prompt and padding; on any device.
     Returns:
-        logits ``[N, V]`` and labels ``[N]``, already shifted: row n of the logits predicts label n.
+        logits ``[N, V]`` and labels ``[N]``, already shifted: row n of the logits predicts label n. On the model's device.
     Raises:
         ValueError: the batch has no response token.
     """
+    batch = _beside(model, batch)
     labels = batch["labels"][:, 1:]
     mask = labels != IGNORE
     columns = mask.any(0).nonzero().squeeze(-1)
@@ -110,10 +111,16 @@ def response_logits(model, batch):
     return output.logits[mask[:, columns]], labels[mask]
 
 
+def _beside(model, batch):
+    """What a model reads of a batch, on its device."""
+    return {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask", "labels")}
+
+
 def response_states(model, batch, function, call=None, layers=()):
     """Run a model and hand the states before its head, at the response positions only, to `function`.
 
-    Padding is left out on the way (`unpadded`), where the model allows it.
+    Padding is left out on the way (`unpadded`), where the model allows it, and short rows on a CPU have an attention of
+    their own there.
 
     Args:
         function: called with states ``[N, D]``, in the order of `response_logits`; what it returns is returned. With
@@ -121,6 +128,7 @@ def response_states(model, batch, function, call=None, layers=()):
         call: what to call with the inputs, if not the model itself: its wrapper for several processes.
         layers: numbers of hidden states, from 1 (after the first layer) to the last, which is the one before the head.
     """
+    batch = _beside(model, batch)
     mask = F.pad(batch["labels"][:, 1:] != IGNORE, (0, 1))
     inputs, running = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}, nullcontext()
     base, head = base_of(model), model.get_output_embeddings()
@@ -509,4 +517,6 @@ def settings(steps, batch_size=4, learning_rate=7e-4, seed=0, **changes):
         "disable_tqdm": not runtime.progress(),
         "use_cpu": runtime.device().type == "cpu",
     }
-    return TrainingArguments(**defaults | changes)
+    arguments = TrainingArguments(**defaults | changes)
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: several are for accelerate, not for DataParallel
+    return arguments

@@ -12,34 +12,39 @@ from transformers import AttentionInterface
 
 KINDS = ("llama", "gpt_neox", "qwen2", "qwen3")  # `config.model_type` of models that are tested so
 # Tokens. On a CPU in bfloat16 the fused attention takes two to ten times as long as plain products on rows of up to these;
-# in float32 0.8 to 2 times.
+# in float32 0.8 to 2 times. So there a batch that has no padding runs here too.
 SHORT = 192
 
 
 def possible(model, batch, mask):
     """Whether a model can run this batch without padding, and gains by it.
 
-    There must be padding, and a known kind of model that looks back over the whole row. Gradient checkpointing runs layers
-    again outside of `running`, where they would take the line for one long text; and a position that counts (`mask`) and is
-    padding for the attention cannot be left out.
+    There must be padding, or short rows on a CPU; and a known kind of model that looks back over the whole row. Gradient
+    checkpointing runs layers again outside of `running`, where they would take the line for one long text; and a position
+    that counts (`mask`) and is padding for the attention cannot be left out.
     """
     config, padding = model.config, batch["attention_mask"] == 0
-    if getattr(config, "model_type", None) not in KINDS or not padding.any() or (padding & mask).any():
+    if getattr(config, "model_type", None) not in KINDS or (padding & mask).any():
+        return False
+    if not padding.any() and (padding.device.type != "cpu" or padding.shape[1] > SHORT):
         return False
     full = set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
     return full and not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
 def line(batch, mask):
-    """The inputs of a model in `running`, and a mask over positions, both in one line.
+    """The inputs of a model in `running`, and a mask over positions, both in one line; as they are without padding.
 
     Args:
         batch: input_ids and attention_mask, ``[B, L]``, padded on either side.
         mask: ``[B, L]`` bool, of positions that are not padding.
     Returns:
         inputs: input_ids and position_ids ``[1, N]`` and the layout of the rows; and the mask ``[1, N]``, in the same order.
+        Without padding: input_ids, the layout None, and the mask that was given.
     """
     real = batch["attention_mask"].bool()
+    if real.all():
+        return {"input_ids": batch["input_ids"], "layout": None}, mask
     positions = (real.cumsum(1) - 1)[real]
     longest = int(real.sum(1).max())
     places = real.nonzero()[:, 0] * longest + positions
@@ -69,10 +74,15 @@ def attention(module, query, key, value, attention_mask, scaling, layout, dropou
 
     Args:
         query: ``[1, H, N, D]``; key and value: ``[1, K, N, D]``, where K divides H.
-        layout: places ``[N]`` of the tokens in B rows of L, B and L.
+        layout: places ``[N]`` of the tokens in B rows of L, B and L; or None for rows side by side, ``[B, H, L, D]``.
     Returns:
-        ``[1, N, H, D]``, and None for the weights.
+        ``[1, N, H, D]`` or ``[B, L, H, D]``, and None for the weights.
     """
+    if layout is None:
+        # In float32 the fused one is about as fast, and what the model does by itself.
+        exact = query.dtype == torch.float32 and not torch.is_autocast_enabled(query.device.type)
+        mixed = _fused(query, key, value, scaling, dropout) if exact else _products(query, key, value, scaling, dropout)
+        return mixed.transpose(1, 2), None
     places, count, longest = layout
 
     def in_rows(line):
@@ -84,8 +94,14 @@ def attention(module, query, key, value, attention_mask, scaling, layout, dropou
         mixed = _products(q, k, v, scaling, dropout)
     else:
         k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for part in (k, v))
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, dropout_p=dropout)
+        mixed = _fused(q, k, v, scaling, dropout)
     return mixed.transpose(1, 2).flatten(0, 1)[places][None], None
+
+
+def _fused(q, k, v, scaling, dropout):
+    """Torch's own attention."""
+    how = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, dropout_p=dropout, **how)
 
 
 def _products(q, k, v, scaling, dropout):

@@ -181,8 +181,8 @@ def test_another_folder_is_judged_by_the_conditions_that_it_has_whole(tmp_path, 
     (whole,), (part,) = claims.ledger(folder=both), claims.ledger(folder=one)
     assert list(whole["conditions"]) == ["here", "there", "alone"] and part["conditions"] == {"alone": claims.FAILS}
     lines = claims.beside([whole], [part], ["both", "one"]).splitlines()
-    assert lines[0] == "| claim | comparison | both | one |" and len(lines) == 3
-    assert lines[2] == "| C1 | alone | +1 [+0.9, +1.1]: holds | -1 [-1.1, -0.9]: does not hold |"
+    assert lines[0] == "| claim | comparison | claimed | both | one |" and len(lines) == 3
+    assert lines[2] == "| C1 | alone | above 0 | +1 [+0.9, +1.1]: holds | -1 [-1.1, -0.9]: does not hold |"
     (one / "toy.csv").unlink()
     assert claims.ledger(folder=one) == []
 

@@ -246,6 +246,11 @@ def test_modules_that_teacher_and_student_share_stay_trainable_and_the_teacher_i
     assert all(weight.grad is None for weight in teacher.model.layers[1].parameters())
 
 
+def test_one_process_takes_one_gpu(monkeypatch):
+    monkeypatch.setattr(training.TrainingArguments, "n_gpu", property(lambda self: 4))
+    assert training.settings(1)._n_gpu == 1  # or the Trainer would split what a model is given besides the batch
+
+
 def test_lora_trains_its_adapters_only(tmp_path):
     student = training.lora(smollm.student(small_llama(), depth=4), rank=4)
     before = {name: weight.clone() for name, weight in student.named_parameters()}

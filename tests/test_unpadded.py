@@ -96,6 +96,8 @@ def test_padding_stays_where_it_cannot_be_left_out(case, monkeypatch):
         model = make("qwen2", use_sliding_window=True, sliding_window=2, max_window_layers=0)
     else:
         model = make("llama")
+    if case == "full":
+        monkeypatch.setattr(unpadded, "SHORT", 0)
     if case == "checkpointing":
         model.gradient_checkpointing_enable()
     batch = collate(rows[:1] if case == "full" else rows)
@@ -103,6 +105,28 @@ def test_padding_stays_where_it_cannot_be_left_out(case, monkeypatch):
         first = batch["attention_mask"][:, 1:] * (batch["labels"][:, 1:] != -100)
         batch["attention_mask"][0, 1 + int(first[0].nonzero()[0, 0])] = 0
     compare(model.train(), batch, monkeypatch, runs=0)
+
+
+@pytest.mark.parametrize("kind", unpadded.KINDS)
+def test_short_rows_without_padding_are_the_models_own_in_float32_and_plain_products_in_bfloat16(kind, monkeypatch):
+    model, products, plain = make(kind).train(), [], unpadded._products
+    monkeypatch.setattr(unpadded, "_products", lambda *parts: products.append(1) or plain(*parts))
+    batch = collate([examples(1)[0], examples(1)[0], examples(1)[0]])
+    assert batch["attention_mask"].all()
+    states, gradients = learned(model, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not products
+        rounded, rough = learned(model, batch)
+    assert len(products) == len(make(kind).base_model.layers)
+    monkeypatch.setattr(unpadded, "KINDS", ())
+    expected, reference = learned(model, batch)
+    assert torch.equal(states, expected)
+    assert all(torch.equal(gradients[name], gradient) for name, gradient in reference.items())
+    with torch.autocast("cpu", torch.bfloat16):
+        expected, reference = learned(model, batch)
+    torch.testing.assert_close(rounded, expected, atol=0.05, rtol=0.05)
+    for name, gradient in reference.items():
+        assert (rough[name] - gradient).norm() <= 0.05 * gradient.norm() + 1e-4, name
 
 
 def test_layers_that_belong_to_two_models_are_put_back():

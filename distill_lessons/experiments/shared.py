@@ -27,7 +27,7 @@ def digits_teacher(seed=0, steps=1000):
 @torch.no_grad()
 def logits(model, images):
     """The model's logits for images, on the CPU."""
-    return model.eval()(images.to(runtime.device())).cpu()
+    return model.eval().to(runtime.device())(images.to(runtime.device())).cpu()
 
 
 def accuracy(model, images, labels):

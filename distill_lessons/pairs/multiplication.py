@@ -10,6 +10,7 @@ import random
 import re
 from itertools import pairwise
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError
@@ -350,5 +351,8 @@ def collate(rows):
     The mask is all ones: padding is on the right, where a causal model never looks, and attention without a mask is faster.
     """
     longest = max(sum(row["attention_mask"]) for row in rows)
-    batch = {name: torch.tensor([row[name][:longest] for row in rows]) for name in ("input_ids", "labels")}
+    # numpy reads lists of lists more than twice as fast as torch
+    batch = {
+        name: torch.from_numpy(np.array([row[name][:longest] for row in rows])) for name in ("input_ids", "labels")
+    }
     return batch | {"attention_mask": torch.ones_like(batch["input_ids"])}
