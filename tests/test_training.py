@@ -68,6 +68,14 @@ def test_response_logits_are_the_shifted_ones():
         training.response_logits(model, batch)
 
 
+def test_a_batch_may_lie_elsewhere_than_the_model():
+    model, batch = small_llama().eval().to(runtime.device()), collate(examples(3))
+    logits, labels = training.response_logits(model, batch)
+    states = training.response_states(model, batch, lambda states: states)
+    assert logits.device == labels.device == states.device == model.device
+    torch.testing.assert_close(model.get_output_embeddings()(states), logits)
+
+
 def test_trainer_equals_a_plain_loop(tmp_path):
     logged, trained, _ = train(tmp_path)
     device = runtime.device()
