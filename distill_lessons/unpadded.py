@@ -1,7 +1,8 @@
 """A batch without its padding: the tokens of all rows in one line, and only the attention knows the rows.
 
 Whatever else a transformer does, it does to each token alone. So padding costs as much as text there, and no row needs it.
-The attention puts the rows side by side again, looks back within each, and returns to the line.
+The attention puts the rows side by side again, looks back within each, and returns to the line. For short rows on a CPU in
+bfloat16 its plain products are also the faster attention, so batches without padding use them there.
 """
 
 from contextlib import contextmanager
@@ -12,14 +13,14 @@ from transformers import AttentionInterface
 
 KINDS = ("llama", "gpt_neox", "qwen2", "qwen3")  # `config.model_type` of models that are tested so
 # Tokens. On a CPU in bfloat16 the fused attention takes two to ten times as long as plain products on rows of up to these;
-# in float32 0.8 to 2 times. So there a batch that has no padding runs here too.
+# in float32 0.8 to 2 times.
 SHORT = 192
 
 
 def possible(model, batch, mask):
     """Whether a model can run this batch without padding, and gains by it.
 
-    There must be padding, or short rows on a CPU; and a known kind of model that looks back over the whole row. Gradient
+    There must be padding, or short rows on a CPU (in float32 that changes nothing); and a known kind of model that looks back over the whole row. Gradient
     checkpointing runs layers again outside of `running`, where they would take the line for one long text; and a position
     that counts (`mask`) and is padding for the attention cannot be left out.
     """

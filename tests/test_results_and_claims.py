@@ -254,6 +254,16 @@ def test_command_line_prints_the_ledger_as_json():
     assert rows and all(keys <= set(row) for row in rows)
 
 
+def test_every_table_of_a_gpu_is_of_an_experiment_for_it_and_has_whole_seeds():
+    for path in results.recorded_folder("cuda").glob("*.csv"):
+        (experiment,) = [each for each in experiments.find(path.stem) if each.name == path.stem]
+        table, about = pd.read_csv(path), json.loads(path.with_suffix(".json").read_text())
+        assert "cuda" in experiment.devices and about["device"] != "cpu"
+        seeds = set(table.seed)
+        assert seeds <= set(experiment.seeds) and len(seeds) == about["seeds"]
+        assert set(zip(table.arm, table.seed)) == {(arm, seed) for arm in experiment.arms for seed in seeds}, path.stem
+
+
 def test_every_recorded_table_belongs_to_an_experiment_and_has_all_its_runs():
     known = {experiment.name: experiment for experiment in experiments.find()}
     tables = {path.stem for path in results.recorded_folder().glob("*.csv")}
