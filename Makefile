@@ -24,7 +24,7 @@ $(VENV)/.teacher: $(VENV)/.installed
 	touch $@
 
 demo: setup
-	$(BIN)/python -m distill_lessons.demo
+	$(BIN)/python -m distill_lessons.course.demo
 
 test: setup
 	$(BIN)/python -m ruff check .
@@ -36,14 +36,14 @@ lab: setup
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
 results: setup
-	$(BIN)/python -m distill_lessons.experiments $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES))
+	$(BIN)/python -m distill_lessons.course.experiments $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES))
 
 $(VENV)/.bench: $(VENV)/.teacher
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'
 	touch $@
 
 bench: $(VENV)/.bench
-	$(BIN)/python -m distill_lessons.bench
+	$(BIN)/python tools/bench.py
 
 notebooks: setup
 	$(BIN)/python tools/execute.py

@@ -29,9 +29,12 @@ from test_train import config, teacher_folder  # noqa: F401
 from test_training import STORED, collate, examples, make_trainer, stored, train
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, TrainerCallback
 
-from distill_lessons import features, generation, losses, runtime, targets, training
-from distill_lessons import train as command
+from distill_lessons import losses, runtime, training
+from distill_lessons.models import response_logits
 from distill_lessons.pairs import smollm
+from distill_lessons.teacher import generation, targets
+from distill_lessons.training import features
+from distill_lessons.training import run as command
 
 SILENT = {"input_ids": [3, 4, 5], "labels": [-100] * 3}
 
@@ -149,7 +152,7 @@ def test_tokens_that_the_teacher_bans_give_finite_losses_and_gradients(tmp_path,
     assert all(weight.isfinite().all() for weight in student.parameters())
     batch = collate(rows[:4])
     with torch.no_grad():
-        both = [training.response_logits(m.cpu().eval(), batch)[0] for m in (smollm.student(small_llama(), 4), teacher)]
+        both = [response_logits(m.cpu().eval(), batch)[0] for m in (smollm.student(small_llama(), 4), teacher)]
     expected = losses.generalized_jsd(*both, beta, temperature=temperature)
     assert values[0] == pytest.approx(temperature**2 * expected.item(), abs=2e-3)
 
@@ -458,7 +461,8 @@ from test_bad_days import SILENT, logged
 from test_training import examples, make_trainer
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
-from distill_lessons import features
+from distill_lessons.training import features
+from distill_lessons.models import response_logits
 
 def sharded(name, **options):
     torch.manual_seed(5)
@@ -527,9 +531,9 @@ def test_accelerate_launches_the_command_and_two_processes_make_the_same_student
         launch += ["--use_fsdp", "--fsdp_version=2", "--fsdp_auto_wrap_policy=TRANSFORMER_BASED_WRAP"]
         launch += ["--fsdp_state_dict_type=SHARDED_STATE_DICT", str(teacher_folder / "two.py")]
         script = AS_ON_GPUS.format(tests=str(runtime.REPOSITORY / "tests"))
-        (teacher_folder / "two.py").write_text(script + "from distill_lessons.train import main\nmain()\n")
+        (teacher_folder / "two.py").write_text(script + "from distill_lessons.training.run import main\nmain()\n")
     else:
-        launch += ["--multi_gpu", "-m", "distill_lessons.train"]
+        launch += ["--multi_gpu", "-m", "distill_lessons.training.run"]
     run("accelerate.commands.launch", *launch, "--config", str(path))
     shards = list((teacher_folder / "out" / "checkpoint-2").glob("pytorch_model_fsdp_0/*.distcp"))
     assert len(shards) == (2 if how == "fsdp" else 0)

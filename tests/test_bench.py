@@ -5,13 +5,18 @@ import json
 import subprocess
 import sys
 
+import bench
 import pytest
 import torch
 from test_pairs import small_llama
 from torch.utils.flop_counter import FlopCounterMode
 
-from distill_lessons import bench, losses, training
+from distill_lessons import losses, training
+from distill_lessons.evaluation import speed
+from distill_lessons.models import response_states
+from distill_lessons.models.head import chunked_loss
 from distill_lessons.pairs import smollm
+from distill_lessons.teacher.text import collator
 
 
 def measured():
@@ -130,12 +135,12 @@ def test_operations_are_those_that_a_training_step_makes():
     responses = 3 * (12 - prompt)
 
     def loss(states):
-        return training.chunked_loss(
+        return chunked_loss(
             states, student.get_output_embeddings(), lambda logits, part: logits.logsumexp(-1).sum(), rows=5
         )
 
     with FlopCounterMode(display=False) as counter:
-        training.response_states(student, batch, loss).backward()
+        response_states(student, batch, loss).backward()
     counts = counter.get_flop_counts()["Global"]
     products = sum(count for operator, count in counts.items() if str(operator) in ("aten.mm", "aten.addmm"))
     attention = 12 * 3 * 12**2 * 32 * 6
@@ -146,15 +151,15 @@ def test_operations_are_those_that_a_training_step_makes():
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_peak_is_the_process_s_own_and_can_be_forgotten():
     block = torch.ones(2**26)  # 256 MB
-    held, peak = bench.memory()
+    held, peak = speed.memory()
     assert peak >= held >= block.nbytes
-    told = "from distill_lessons import bench; print(bench.memory()[1])"
+    told = "from distill_lessons.evaluation import speed; print(speed.memory()[1])"
     extra = torch.ones(2**28)  # 1 GB, more than the imports of a child
     child = int(subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout)
     assert child < extra.nbytes + block.nbytes
     del extra
-    bench.forget_peak()
-    held, peak = bench.memory()
+    speed.forget_peak()
+    held, peak = speed.memory()
     assert peak - held < 2**26
 
 
@@ -218,7 +223,7 @@ def test_stored_rows_and_plain_ones_are_the_same_tokens(on_cpu):
     stored, plain = bench.examples(bench.TINY)
     tokenizer = smollm.tokenizer()
     one = bench.targets.Collator(tokenizer.pad_token_id)([stored[0], stored[1]])
-    other = smollm.collator(tokenizer)([plain[0], plain[1]])
+    other = collator(tokenizer)([plain[0], plain[1]])
     for name in ("input_ids", "attention_mask", "labels"):
         assert torch.equal(one[name], other[name])
 

@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from distill_lessons import calibration
+from distill_lessons.evaluation import calibration
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from distill_lessons import compression
+from distill_lessons.models import compression
 
 
 def small(tie=True, seed=0):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_lessons import decision, economics, results
-from distill_lessons.decision import Option
+from distill_lessons import economics
+from distill_lessons.course import results
+from distill_lessons.course.experiments import lesson14, lesson14_labels
 from distill_lessons.economics import (
     Case,
     Engineering,
@@ -21,8 +22,9 @@ from distill_lessons.economics import (
     TokenPriced,
     Training,
     Uncertain,
+    decision,
 )
-from distill_lessons.experiments import lesson14, lesson14_labels
+from distill_lessons.economics.decision import Option
 from distill_lessons.pairs import multiplication
 
 DATE = "2026-11-25"

@@ -6,7 +6,8 @@ import torch
 from test_pairs import small_llama
 from test_training import collate, examples
 
-from distill_lessons import compression, evaluation, runtime, training
+from distill_lessons import evaluation, runtime
+from distill_lessons.models import compression, response_logits
 from distill_lessons.pairs import smollm
 
 
@@ -33,7 +34,7 @@ def test_what_is_said_of_each_token_averages_to_closeness():
 def test_confidence_rightness_and_brier_of_each_token_are_those_of_its_distribution():
     student, _ = student_and_teacher()
     batch = collate(examples(4))
-    logits, labels = training.response_logits(student, batch)
+    logits, labels = response_logits(student, batch)
     p, labels = logits.softmax(-1).cpu(), labels.cpu()
     tokens = evaluation.next_tokens(student, [batch])
     assert tokens["confidence"] == pytest.approx(p.amax(-1).detach().numpy(), abs=1e-6)

@@ -8,7 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from distill_lessons import exercises, runtime
+from distill_lessons import runtime
+from distill_lessons.course import exercises
 
 ROOT = runtime.REPOSITORY
 LESSONS = sorted(path.stem.removeprefix("exercises_") for path in Path(__file__).parent.glob("exercises_*.py"))
@@ -46,7 +47,7 @@ def exercise_cells(folder, lesson):
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_every_exercise_has_check_stub_solution_and_wrong_answers(lesson):
-    checks = set(importlib.import_module(f"distill_lessons.exercises.lesson{lesson}").CHECKS)
+    checks = set(importlib.import_module(f"distill_lessons.course.exercises.lesson{lesson}").CHECKS)
     assert 3 <= len(checks)
     assert checks == set(ANSWERS[lesson].RIGHT) == set(ANSWERS[lesson].WRONG)
     assert checks == set(exercise_cells("notebooks", lesson)) == set(exercise_cells("solutions", lesson))

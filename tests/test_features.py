@@ -10,8 +10,9 @@ from test_pairs import small_llama
 from test_training import collate, examples, make_trainer
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from distill_lessons import features, training
-from distill_lessons.features import Matching
+from distill_lessons.models import response_states
+from distill_lessons.training import features
+from distill_lessons.training.features import Matching
 
 
 def narrow():
@@ -85,16 +86,16 @@ def test_captured_states_are_the_models_own(model):
     model = model.eval()
     batch = collate(examples(3))
     last = model.config.num_hidden_layers
-    states, inner = training.response_states(model, batch, lambda *both: both, layers=(1, 3, last))
+    states, inner = response_states(model, batch, lambda *both: both, layers=(1, 3, last))
     full = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True)
     hooks = sum(len(module._forward_hooks) for module in model.modules())  # the library's own
-    training.response_states(model, batch, lambda *both: both, layers=(2,))
+    response_states(model, batch, lambda *both: both, layers=(2,))
     mask = batch["labels"][:, 1:] != -100
     for number in (1, 3, last):
         torch.testing.assert_close(inner[number], full.hidden_states[number][:, :-1][mask])
     torch.testing.assert_close(inner[last], states)
     with pytest.raises(ValueError, match="states 1 to"):
-        training.response_states(model, batch, lambda *both: both, layers=(99,))
+        response_states(model, batch, lambda *both: both, layers=(99,))
     assert sum(len(module._forward_hooks) for module in model.modules()) == hooks
 
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from test_pairs import small_llama
 
-from distill_lessons import generation
 from distill_lessons.pairs import smollm
+from distill_lessons.teacher import generation
 
 PROMPTS = [{"id": str(number), "prompt": "word " * (number % 4 + 1), "topic": "none"} for number in range(10)]
 

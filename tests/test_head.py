@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_lessons import losses
-from distill_lessons.head import chunked_loss, replaced_forward
+from distill_lessons.models.head import chunked_loss, replaced_forward
 
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 

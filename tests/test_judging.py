@@ -9,8 +9,10 @@ import pytest
 import torch
 from test_pairs import small_llama
 
-from distill_lessons import evaluation, judging
+from distill_lessons import evaluation
+from distill_lessons.evaluation import judging
 from distill_lessons.pairs import smollm
+from distill_lessons.teacher.text import collator, encode, prompt_ids
 
 PROMPTS = [f"Question {number}" for number in range(8)]
 GOOD, BAD = ["good"] * 8, ["bad and long"] * 8
@@ -69,8 +71,8 @@ def test_the_likelihood_judge_ranks_by_mean_log_likelihood_whatever_the_order():
     assert forward.tolist() == (1 - judge(PROMPTS, theirs, ours)).tolist()
     scores = []
     for answer in (ours[3], theirs[3]):
-        row = smollm.encode(tokenizer, [{"prompt": PROMPTS[3], "response": answer, "finished": True}])
-        tokens = evaluation.next_tokens(model, [smollm.collator(tokenizer)(row)])
+        row = encode(tokenizer, [{"prompt": PROMPTS[3], "response": answer, "finished": True}])
+        tokens = evaluation.next_tokens(model, [collator(tokenizer)(row)])
         scores.append(-tokens["surprise"].mean())
     assert forward[3] == float(scores[0] > scores[1])
     assert judge(PROMPTS, ours, ours).tolist() == [0.5] * 8
@@ -81,7 +83,7 @@ def test_the_choosing_judge_reads_the_probability_of_the_letters():
     found = judging.choice(model, tokenizer)(PROMPTS[:2], GOOD[:2], BAD[:2])
     asked = judging.QUESTION.format(prompt=PROMPTS[1], first=GOOD[1], second=BAD[1])
     with torch.no_grad():
-        logits = model(torch.tensor([smollm.prompt_ids(tokenizer, asked)])).logits[0, -1]
+        logits = model(torch.tensor([prompt_ids(tokenizer, asked)])).logits[0, -1]
     a, b = (logits[tokenizer(letter)["input_ids"][0]].exp().item() for letter in "AB")
     assert found[1] == pytest.approx(a / (a + b), abs=1e-4)
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from distill_lessons import losses, results
-from distill_lessons.experiments import lesson12, lesson12_small
+from distill_lessons import losses
+from distill_lessons.course import results
+from distill_lessons.course.experiments import lesson12, lesson12_small
 from distill_lessons.pairs import digits, multiplication
 
 

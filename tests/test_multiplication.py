@@ -6,8 +6,9 @@ import shutil
 import pytest
 import torch
 
-from distill_lessons import evaluation, runtime, training
-from distill_lessons.experiments import lesson07, lesson07_real
+from distill_lessons import evaluation, runtime
+from distill_lessons.course.experiments import lesson07, lesson07_real
+from distill_lessons.models import response_logits
 from distill_lessons.pairs import multiplication as pair
 from distill_lessons.pairs import word_problems
 
@@ -116,8 +117,8 @@ def test_padding_on_the_right_needs_no_mask():
     model, batch = pair.student().eval(), pair.collate(rows)
     masked = batch | {"attention_mask": torch.tensor([row["attention_mask"] for row in rows])}
     with torch.no_grad():
-        logits, labels = training.response_logits(model, {k: v.to(model.device) for k, v in batch.items()})
-        expected, same = training.response_logits(model, {k: v.to(model.device) for k, v in masked.items()})
+        logits, labels = response_logits(model, {k: v.to(model.device) for k, v in batch.items()})
+        expected, same = response_logits(model, {k: v.to(model.device) for k, v in masked.items()})
     assert torch.equal(labels, same)
     assert torch.allclose(logits, expected, atol=1e-5)
 

@@ -9,9 +9,13 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from distill_lessons import generation, runtime, targets, training
+from distill_lessons import runtime
+from distill_lessons.models import response_logits
+from distill_lessons.models.students import kept_layers
 from distill_lessons.pairs import digits, smollm
 from distill_lessons.pairs.smollm_prompts import CORPUS_FORMS, corpus, prompts
+from distill_lessons.teacher import generation, targets
+from distill_lessons.teacher.text import collator, encode
 
 
 def test_digits_splits_are_disjoint_and_fixed():
@@ -39,16 +43,16 @@ def test_students_have_the_sizes_that_the_page_says():
 
 
 def test_kept_layers():
-    assert smollm.kept_layers(30, 16) == [0, 1, 3, 5, 7, 9, 11, 13, 16, 18, 20, 22, 24, 26, 28, 29]
+    assert kept_layers(30, 16) == [0, 1, 3, 5, 7, 9, 11, 13, 16, 18, 20, 22, 24, 26, 28, 29]
     for total in range(4, 40):
         for depth in range(4, total + 1):
-            layers = smollm.kept_layers(total, depth)
+            layers = kept_layers(total, depth)
             assert len(set(layers)) == depth and layers == sorted(layers)
             assert {0, 1, total - 2, total - 1} <= set(layers)
-    assert smollm.kept_layers(30, 30) == list(range(30))
+    assert kept_layers(30, 30) == list(range(30))
     for depth in (3, 31):
         with pytest.raises(ValueError, match="between 4 and the teacher's 30"):
-            smollm.kept_layers(30, depth)
+            kept_layers(30, depth)
 
 
 def small_llama(layers=6):
@@ -154,15 +158,15 @@ def test_encoding_learns_the_answer_and_its_end_and_nothing_else():
         {"prompt": "What is rain?", "response": "Water.", "finished": True},
         {"prompt": "What is snow?", "response": "Frozen water", "finished": False},
     ]
-    ended, cut = smollm.encode(tokenizer, rows)
+    ended, cut = encode(tokenizer, rows)
     learned = [label for label in ended["labels"] if label != -100]
     assert tokenizer.decode(learned[:-1]) == "Water." and learned[-1] == tokenizer.eos_token_id
     assert cut["labels"][-1] != tokenizer.eos_token_id
-    batch = smollm.collator(tokenizer)([ended, cut])
+    batch = collator(tokenizer)([ended, cut])
     assert ((batch["labels"] == -100) | (batch["attention_mask"] == 1)).all()
-    assert len([x for x in smollm.encode(tokenizer, rows, max_response=1)[1]["labels"] if x != -100]) == 1
+    assert len([x for x in encode(tokenizer, rows, max_response=1)[1]["labels"] if x != -100]) == 1
     with pytest.raises(ValueError, match="no response"):
-        smollm.encode(tokenizer, [{"prompt": "Hm?", "response": "", "finished": False}])
+        encode(tokenizer, [{"prompt": "Hm?", "response": "", "finished": False}])
 
 
 def test_batched_generation_equals_one_prompt_at_a_time():
@@ -203,7 +207,7 @@ def test_the_committed_corpus_is_the_answered_prompts_with_their_targets():
     tokenizer = smollm.tokenizer()
     stored = targets.load(smollm.corpus_folder() / "targets", tokenizer, 49152)
     assert sorted(stored["id"]) == [row["id"] for row in smollm.corpus("train")]
-    encoded = {row["id"]: row for row in smollm.encode(tokenizer, smollm.corpus("train"), max_response=65)}
+    encoded = {row["id"]: row for row in encode(tokenizer, smollm.corpus("train"), max_response=65)}
     for row in stored.select(range(0, 2200, 100)):
         assert row["input_ids"] == encoded[row["id"]]["input_ids"]
         assert len(row["sizes"]) == len(row["entropy"]) == len(row["input_ids"]) - row["prompt_length"]
@@ -219,7 +223,7 @@ def test_the_stored_targets_are_draws_from_this_teacher():
     stored = targets.load(smollm.corpus_folder() / "targets", checksums=False)
     batch = targets.Collator(tokenizer.pad_token_id)([stored[i] for i in (3, 900)])
     batch = {name: tensor.to(teacher.device) for name, tensor in batch.items()}
-    log_p = training.response_logits(teacher, batch)[0].log_softmax(-1)
+    log_p = response_logits(teacher, batch)[0].log_softmax(-1)
     cross = -(batch["target_weights"] * log_p.gather(1, batch["target_ids"])).sum(1)
     entropy = torch.special.entr(log_p.exp()).sum(-1)
     torch.testing.assert_close(entropy, batch["target_entropy"], atol=1e-3, rtol=1e-3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from distill_lessons import power
+from distill_lessons.evaluation import power
 
 
 def test_an_accuracy_has_an_interval_that_stays_between_0_and_1_and_covers():

@@ -5,13 +5,16 @@ import re
 
 import nbformat
 
-from distill_lessons import claims, results, runtime
+from distill_lessons import runtime
+from distill_lessons.course import claims, results
 
 README = (runtime.REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_ledger_is_the_computed_one():
-    assert claims.markdown(claims.ledger()) in README, "paste what `python -m distill_lessons.claims --markdown` prints"
+    assert claims.markdown(claims.ledger()) in README, (
+        "paste what `python -m distill_lessons.course.claims --markdown` prints"
+    )
 
 
 def test_the_data_card_compares_cpu_and_gpu_as_computed():

@@ -10,11 +10,12 @@ import pytest
 import torch
 from scipy import stats
 
-from distill_lessons import claims, experiments, results, runtime
-from distill_lessons.claims import Claim, Comparison
-from distill_lessons.experiments import __main__ as command
-from distill_lessons.experiments import language, lesson00, lesson01_language, lesson07, study
-from distill_lessons.results import Experiment
+from distill_lessons import runtime
+from distill_lessons.course import claims, experiments, results
+from distill_lessons.course.claims import Claim, Comparison
+from distill_lessons.course.experiments import __main__ as command
+from distill_lessons.course.experiments import language, lesson00, lesson01_language, lesson07, study
+from distill_lessons.course.results import Experiment
 
 CALLS = []
 
@@ -88,7 +89,7 @@ def not_finite(arm, seed):
 
 
 def test_missing_results_say_which_command_makes_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match="python -m distill_lessons.experiments nothing"):
+    with pytest.raises(FileNotFoundError, match="python -m distill_lessons.course.experiments nothing"):
         results.load("nothing", tmp_path)
 
 
@@ -247,7 +248,7 @@ def test_ledger_rows_are_complete():
 
 def test_command_line_prints_the_ledger_as_json():
     printed = subprocess.run(
-        [sys.executable, "-m", "distill_lessons.claims", "--json"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "distill_lessons.course.claims", "--json"], capture_output=True, text=True, check=True
     )
     rows = json.loads(printed.stdout)
     keys = {"id", "statement", "source", "lesson", "arms", "metric", "seeds", "estimate", "interval", "verdict"}

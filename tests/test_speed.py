@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_pairs import small_llama
 
-from distill_lessons import speed
+from distill_lessons.evaluation import speed
 
 
 def test_every_token_has_its_time_and_the_tokens_are_those_of_greedy_generation():

@@ -8,9 +8,11 @@ import torch
 from test_pairs import small_llama
 from test_training import collate, examples
 
-from distill_lessons import losses, runtime, targets
+from distill_lessons import losses, runtime
+from distill_lessons.models import response_logits
 from distill_lessons.pairs import smollm
-from distill_lessons.training import response_logits
+from distill_lessons.teacher import targets
+from distill_lessons.teacher.text import encode
 
 
 class Tokenizer:
@@ -148,7 +150,7 @@ def test_the_collator_lines_targets_up_with_the_logits(tmp_path):
 def test_a_token_takes_at_most_64_bytes_on_the_real_pair(tmp_path):
     tokenizer = smollm.tokenizer()
     rows = [row for row in smollm.rows("test") if row["response"]][:8]
-    encoded = [row | {"id": str(number)} for number, row in enumerate(smollm.encode(tokenizer, rows))]
+    encoded = [row | {"id": str(number)} for number, row in enumerate(encode(tokenizer, rows))]
     manifest = targets.store(tmp_path, smollm.teacher(), tokenizer, encoded)
     distinct = np.mean(np.concatenate([row["sizes"] for row in targets.load(tmp_path, tokenizer, len(tokenizer))]))
     assert manifest["vocabulary"] == 49_152 and distinct > 5

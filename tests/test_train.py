@@ -6,8 +6,10 @@ import pytest
 from test_pairs import small_llama
 from transformers import AutoModelForCausalLM
 
-from distill_lessons import targets, train
 from distill_lessons.pairs import smollm
+from distill_lessons.teacher import targets
+from distill_lessons.teacher.text import encode
+from distill_lessons.training import run as train
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_trains_beside_the_teacher_and_goes_on_where_it_stopped(teacher_folder):
 def test_trains_from_stored_targets(teacher_folder, lora):
     tokenizer = smollm.tokenizer()
     rows = [row for row in smollm.rows("validation") if row["response"]]
-    examples = [row | {"id": str(number)} for number, row in enumerate(smollm.encode(tokenizer, rows))]
+    examples = [row | {"id": str(number)} for number, row in enumerate(encode(tokenizer, rows))]
     targets.store(teacher_folder / "targets", smollm.teacher(), tokenizer, examples, draws=10)
     path = config(teacher_folder, targets=str(teacher_folder / "targets"), lora=lora, arguments={"max_steps": 2})
     trainer = train.train(train.read(path))

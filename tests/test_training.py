@@ -9,12 +9,15 @@ import types
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from test_pairs import small_llama
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, get_cosine_schedule_with_warmup
 
-from distill_lessons import evaluation, losses, runtime, targets, training
+from distill_lessons import evaluation, losses, runtime, training
+from distill_lessons.models import response_logits, response_states
 from distill_lessons.pairs import digits, smollm
+from distill_lessons.teacher import targets
 
 
 def examples(count=12, seed=0):
@@ -58,20 +61,20 @@ def train(*arguments, **changes):
 def test_response_logits_are_the_shifted_ones():
     model = small_llama().eval()
     batch = collate(examples(3))
-    logits, labels = training.response_logits(model, batch)
+    logits, labels = response_logits(model, batch)
     full = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     aligned, expected_labels, mask = losses.align_next_token(full, batch["labels"])
     torch.testing.assert_close(logits, aligned[mask])
     assert torch.equal(labels, expected_labels[mask])
     batch["labels"][:] = -100
     with pytest.raises(ValueError, match="no response token"):
-        training.response_logits(model, batch)
+        response_logits(model, batch)
 
 
 def test_a_batch_may_lie_elsewhere_than_the_model():
     model, batch = small_llama().eval().to(runtime.device()), collate(examples(3))
-    logits, labels = training.response_logits(model, batch)
-    states = training.response_states(model, batch, lambda states: states)
+    logits, labels = response_logits(model, batch)
+    states = response_states(model, batch, lambda states: states)
     assert logits.device == labels.device == states.device == model.device
     torch.testing.assert_close(model.get_output_embeddings()(states), logits)
 
@@ -86,8 +89,8 @@ def test_trainer_equals_a_plain_loop(tmp_path):
     rows = examples()
     for step in range(3):
         batch = {name: tensor.to(device) for name, tensor in collate(rows[4 * step : 4 * step + 4]).items()}
-        logits, labels = training.response_logits(student, batch)
-        target = training.response_logits(teacher, batch)[0].detach()
+        logits, labels = response_logits(student, batch)
+        target = response_logits(teacher, batch)[0].detach()
         loss = losses.distillation_loss(logits, target, labels, 0.7, 2.0).total
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -218,14 +221,14 @@ def test_the_logged_loss_is_the_divergence_asked_for(tmp_path, beta):
     teacher, student = small_llama().eval(), smollm.student(small_llama(), depth=4).cpu().eval()
     batch = collate(examples()[:4])
     with torch.no_grad():
-        logits = [training.response_logits(model, batch)[0] for model in (student, teacher)]
+        logits = [response_logits(model, batch)[0] for model in (student, teacher)]
     assert logged[0] == pytest.approx(4 * losses.generalized_jsd(*logits, beta, temperature=2.0).item(), abs=2e-3)
 
 
 def test_alpha_zero_needs_no_teacher_and_is_cross_entropy(tmp_path):
     logged, student, _ = train(tmp_path, steps=1, how={"alpha": 0.0, "teacher": None})
     batch = collate(examples()[:4])
-    logits, labels = training.response_logits(smollm.student(small_llama(), depth=4).cpu(), batch)
+    logits, labels = response_logits(smollm.student(small_llama(), depth=4).cpu(), batch)
     assert logged[0] == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), abs=2e-3)
 
 
@@ -255,7 +258,7 @@ def test_modules_that_teacher_and_student_share_stay_trainable_and_the_teacher_i
 
 
 def test_one_process_takes_one_gpu(monkeypatch):
-    monkeypatch.setattr(training.TrainingArguments, "n_gpu", property(lambda self: 4))
+    monkeypatch.setattr(transformers.TrainingArguments, "n_gpu", property(lambda self: 4))
     assert training.settings(1)._n_gpu == 1  # or the Trainer would split what a model is given besides the batch
 
 
@@ -324,6 +327,7 @@ SCRIPT = """
 import os, sys, signal
 sys.path.insert(0, {tests!r})
 import torch
+import transformers
 torch.set_num_threads(1)
 from pathlib import Path
 from safetensors.torch import save_file

@@ -15,7 +15,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from distill_lessons import training, unpadded
+from distill_lessons import training
+from distill_lessons.models import response_logits, response_states, unpadded
 
 SMALL = {
     "hidden_size": 32,
@@ -49,7 +50,7 @@ def left_padded(rows):
 
 def learned(model, batch):
     """The states before the head and the gradient of every weight, for a loss that asks all states for something else."""
-    states = training.response_states(model, batch, lambda states: states)
+    states = response_states(model, batch, lambda states: states)
     model.zero_grad()
     (states * torch.linspace(-1, 1, states.numel()).reshape(states.shape)).sum().backward()
     return states, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
@@ -84,8 +85,8 @@ def test_the_same_states_and_gradients(kind, pad, short, monkeypatch):
 def test_the_head_sees_the_same_logits():
     model, batch = small_llama().eval(), collate(examples(5))
     head = model.get_output_embeddings()
-    logits, _ = training.response_logits(model, batch)
-    own = training.response_states(model, batch, lambda states: torch.nn.functional.linear(states, head.weight))
+    logits, _ = response_logits(model, batch)
+    own = response_states(model, batch, lambda states: torch.nn.functional.linear(states, head.weight))
     torch.testing.assert_close(own, logits)
 
 
@@ -146,8 +147,8 @@ def test_adapters_learn_the_same(monkeypatch):
 def test_dropout_reaches_the_attention(short, monkeypatch):
     monkeypatch.setattr(unpadded, "SHORT", short)
     model, batch = make("llama", attention_dropout=0.5), collate(examples(5))
-    calm, again = (training.response_states(model.eval(), batch, lambda states: states) for _ in range(2))
+    calm, again = (response_states(model.eval(), batch, lambda states: states) for _ in range(2))
     assert torch.equal(calm, again)
     torch.manual_seed(1)
-    restless, other = (training.response_states(model.train(), batch, lambda states: states) for _ in range(2))
+    restless, other = (response_states(model.train(), batch, lambda states: states) for _ in range(2))
     assert not torch.allclose(restless, other)

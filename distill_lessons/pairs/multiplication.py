@@ -299,7 +299,7 @@ def teacher(name="teacher"):
     if not (folder / "model.safetensors").is_file():
         raise FileNotFoundError(
             f"no weights of the {name} at data/multiplication/{name}: restore them with git, or make them with "
-            "`python -m distill_lessons.experiments.multiplication_teacher`"
+            "`python -m distill_lessons.course.experiments.multiplication_teacher`"
         )
     try:
         model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)

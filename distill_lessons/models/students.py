@@ -1,0 +1,47 @@
+"""A student cut out of its teacher: some of its layers, all its other weights."""
+
+import copy
+
+import torch
+
+from distill_lessons import runtime
+
+
+def kept_layers(total, depth):
+    """Which of the teacher's `total` layers a student of `depth` keeps: the first and last two, and evenly between.
+
+    Raises:
+        ValueError: depth is under 4 or over `total`.
+    """
+    if not 4 <= depth <= total:
+        raise ValueError(f"the student's depth must lie between 4 and the teacher's {total} layers, and it is {depth}")
+    inner = torch.linspace(1, total - 2, depth - 2).round().int().tolist()
+    return [0, *inner, total - 1]
+
+
+def cut(teacher, depth):
+    """A model of the teacher's kind with `depth` of its layers and all its other weights, copied; trainable, float32.
+
+    Args:
+        teacher: a causal language model of transformers with its layers in ``model.layers`` (Llama, Qwen, Mistral …).
+    Raises:
+        ValueError: as `kept_layers`; the teacher keeps its layers elsewhere.
+    """
+    if not hasattr(getattr(teacher, "model", None), "layers"):
+        raise ValueError(f"{type(teacher).__name__} does not keep its layers in model.layers: choose another teacher")
+    keep = kept_layers(len(teacher.model.layers), depth)
+    config = copy.deepcopy(teacher.config)
+    config.num_hidden_layers = depth
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[layer] for layer in keep]
+    small = type(teacher)._from_config(config, dtype=torch.float32)
+    place = {f"model.layers.{old}.": f"model.layers.{new}." for new, old in enumerate(keep)}
+    weights = {}
+    for name, value in teacher.state_dict().items():
+        prefix = ".".join(name.split(".")[:3]) + "."
+        if not name.startswith("model.layers."):
+            weights[name] = value
+        elif prefix in place:
+            weights[place[prefix] + name.removeprefix(prefix)] = value
+    small.load_state_dict(weights, strict=True)
+    return small.to(runtime.device())

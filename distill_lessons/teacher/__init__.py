@@ -1,0 +1,1 @@
+"""What a teacher gives: texts (`text`, `generation`) and soft targets (`targets`)."""
