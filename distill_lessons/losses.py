@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 
 IGNORE = -100  # the label that transformers uses for "this position does not count"
+Number = float | torch.Tensor  # a tensor of one number may carry a gradient, for a temperature that is learned
 
 
-def softmax_with_temperature(logits, temperature):
+def softmax_with_temperature(logits: torch.Tensor, temperature: Number) -> torch.Tensor:
     r"""Probabilities at a temperature.
 
     .. math:: p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}
@@ -33,7 +34,7 @@ def softmax_with_temperature(logits, temperature):
     return _log_softmax(logits, temperature).exp()
 
 
-def entropy(logits, mask=None, temperature=1.0):
+def entropy(logits: torch.Tensor, mask: torch.Tensor | None = None, temperature: Number = 1.0) -> torch.Tensor:
     r"""Entropy of the distribution, in nats, mean over valid positions: :math:`-\sum_i p_i \log p_i`.
 
     Args:
@@ -50,7 +51,12 @@ def entropy(logits, mask=None, temperature=1.0):
     return _mean(-(log_p.exp() * log_p).sum(-1))
 
 
-def forward_kl(student_logits, teacher_logits, mask=None, temperature=1.0):
+def forward_kl(
+    student_logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    temperature: Number = 1.0,
+) -> torch.Tensor:
     r"""KL(teacher ‖ student), in nats per valid position. Covers every mode of the teacher.
 
     .. math:: \sum_i p_i \,(\log p_i - \log q_i), \qquad p = \mathrm{softmax}(z^T / T), \; q = \mathrm{softmax}(z^S / T)
@@ -73,7 +79,12 @@ def forward_kl(student_logits, teacher_logits, mask=None, temperature=1.0):
     return _mean(_kl(log_p, log_q))
 
 
-def reverse_kl(student_logits, teacher_logits, mask=None, temperature=1.0):
+def reverse_kl(
+    student_logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    temperature: Number = 1.0,
+) -> torch.Tensor:
     r"""KL(student ‖ teacher), in nats per valid position. Seeks a mode of the teacher and may leave the others.
 
     .. math:: \sum_i q_i \,(\log q_i - \log p_i)
@@ -85,7 +96,13 @@ def reverse_kl(student_logits, teacher_logits, mask=None, temperature=1.0):
     return _mean(_kl(log_q, log_p))
 
 
-def generalized_jsd(student_logits, teacher_logits, beta, mask=None, temperature=1.0):
+def generalized_jsd(
+    student_logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    beta: Number,
+    mask: torch.Tensor | None = None,
+    temperature: Number = 1.0,
+) -> torch.Tensor:
     r"""Generalised Jensen–Shannon divergence, in nats per valid position.
 
     .. math:: \beta\, KL(p ‖ m) + (1 - \beta)\, KL(q ‖ m), \qquad m = \beta p + (1 - \beta) q
@@ -106,7 +123,12 @@ def generalized_jsd(student_logits, teacher_logits, beta, mask=None, temperature
     return _mean(beta * _kl(log_p, log_m) + (1 - beta) * _kl(log_q, log_m))
 
 
-def total_variation(student_logits, teacher_logits, mask=None, temperature=1.0):
+def total_variation(
+    student_logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    temperature: Number = 1.0,
+) -> torch.Tensor:
     r"""Total variation distance, between 0 and 1, no unit; mean over valid positions.
 
     .. math:: \tfrac{1}{2} \sum_i |p_i - q_i|
@@ -119,7 +141,7 @@ def total_variation(student_logits, teacher_logits, mask=None, temperature=1.0):
     return _mean(0.5 * (log_p.exp() - log_q.exp()).abs().sum(-1))
 
 
-def align_next_token(logits, labels):
+def align_next_token(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Line up each prediction with the token it predicts: position t of a language model speaks about token t + 1.
 
     Args:
@@ -149,7 +171,13 @@ class DistillationLoss(NamedTuple):
     hard: torch.Tensor
 
 
-def distillation_loss(student_logits, teacher_logits, labels, alpha, temperature):
+def distillation_loss(
+    student_logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    labels: torch.Tensor,
+    alpha: Number,
+    temperature: Number,
+) -> DistillationLoss:
     r"""The mixed loss of Hinton et al., on aligned tensors.
 
     .. math:: \alpha \, T^2 \, KL(p^{(T)} ‖ q^{(T)}) + (1 - \alpha) \, CE(q^{(1)}, y)
@@ -190,7 +218,9 @@ def distillation_loss(student_logits, teacher_logits, labels, alpha, temperature
     return DistillationLoss(total, soft, hard)
 
 
-def sampled_kl(student_logits, ids, weights, entropy):
+def sampled_kl(
+    student_logits: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor, entropy: torch.Tensor
+) -> torch.Tensor:
     r"""Forward KL estimated from tokens that were drawn from the teacher, in nats per position.
 
     .. math:: -\sum_k w_k \log q_{i_k} - H(p)
@@ -213,31 +243,40 @@ def sampled_kl(student_logits, ids, weights, entropy):
     return _mean(-(weights * listed).sum(-1) - entropy)
 
 
-def top_k_kl(student_logits, ids, probabilities, renormalise=False):
+def top_k_kl(
+    student_logits: torch.Tensor, ids: torch.Tensor, probabilities: torch.Tensor, renormalise: bool = False
+) -> torch.Tensor:
     r"""Forward KL from the teacher's likeliest tokens alone, in nats per position.
 
     .. math:: \sum_{k} p_{i_k} (\log p_{i_k} - \log q_{i_k}) + p_{rest} (\log p_{rest} - \log q_{rest})
 
     All other tokens count as one, with the mass that is left. So it is a lower bound of the forward KL, and blind to how
-    the student spreads that mass. ``renormalise=True`` is the naive form: it scales the listed probabilities to 1 and
-    forgets the rest, which teaches the student to give the rest nothing.
+    the student spreads that mass. Right also for a student that is sure of a listed token: the rest's mass is summed
+    over its own logits, not taken as one minus the others. ``renormalise=True`` is the naive form: it scales the listed
+    probabilities to 1 and forgets the rest, which teaches the student to give the rest nothing.
 
     Args:
         student_logits: ``[N, V]``.
-        ids: ``[N, K]`` int, distinct in each row.
-        probabilities: ``[N, K]``, the teacher's, at most 1 in each row's sum.
+        ids: ``[N, K]`` int, distinct in each row; padding may be any token, with probability 0.
+        probabilities: ``[N, K]``, the teacher's, at most 1 in each row's sum. With K = V there is no rest, and what a row
+            lacks to 1 is rounding.
     Raises:
         ValueError: as `sampled_kl`.
     """
     _check_sparse(student_logits, ids, probabilities)
-    log_q = _log_softmax(student_logits, 1.0).gather(-1, ids)
+    log_all = _log_softmax(student_logits, 1.0)
+    log_q = log_all.gather(-1, ids)
     p = _at_least_float32(probabilities)
     if renormalise:
         p = p / p.sum(-1, keepdim=True)
         return _mean(_banned_is_inf((torch.special.xlogy(p, p) - p * log_q).sum(-1)))
-    rest = (1 - p.sum(-1)).clamp(min=0)
-    log_q_rest = torch.log1p(-log_q.exp().sum(-1).clamp(max=1 - 1e-6))
     listed = (torch.special.xlogy(p, p) - p * log_q).sum(-1)
+    none, likeliest = torch.finfo(log_all.dtype).min, ids.gather(-1, p.argmax(-1, keepdim=True))
+    # Summed over the other tokens: one minus the listed mass would round to 0 for a student that is sure of those.
+    log_q_rest = log_all.scatter(-1, torch.where(p > 0, ids, likeliest), none).logsumexp(-1)
+    rest = (1 - p.sum(-1)).clamp(min=0)
+    rounding = rest < (math.inf if ids.shape[-1] == student_logits.shape[-1] else 1e-6)
+    rest = rest.masked_fill(rounding & (log_q_rest < none / 2), 0.0)  # no token is left that could have it
     return _mean(_banned_is_inf(listed + torch.special.xlogy(rest, rest) - rest * log_q_rest))
 
 
@@ -327,17 +366,25 @@ def _mean(rows):
 
 
 def _check_temperature(temperature):
-    if not (_is_number(temperature) and math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"the temperature must be a positive finite number, and it is {temperature!r}")
+    number = _number(temperature)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"the temperature must be a positive finite number, and it is {_told(temperature)}")
 
 
 def _check_fraction(name, value):
-    if not (_is_number(value) and 0 <= value <= 1):
-        raise ValueError(f"{name} must lie between 0 and 1, and it is {value!r}")
+    if not 0 <= _number(value) <= 1:
+        raise ValueError(f"{name} must lie between 0 and 1, and it is {_told(value)}")
 
 
-def _is_number(value):
-    return isinstance(value, numbers.Real) or (isinstance(value, torch.Tensor) and value.dim() == 0)
+def _number(value):
+    """The value as a float; NaN, which no range holds, for what is no number."""
+    if isinstance(value, torch.Tensor):
+        return float(value.detach()) if value.dim() == 0 else math.nan
+    return float(value) if isinstance(value, numbers.Real) else math.nan
+
+
+def _told(value):
+    return f"the text {value!r}: give the number itself" if isinstance(value, str) else repr(value)
 
 
 def _check_sparse(student_logits, ids, weights):

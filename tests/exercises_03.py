@@ -401,7 +401,7 @@ def jsd_by_kl_div(student_logits, teacher_logits, beta):
 def repaired(
     student_logits, teacher_logits, labels, alpha, T, *, shift=True, mask_soft=True, by="tokens", squared=True,
     entropy_off=True, detach=True, refuse=True, hard_temperature=False, teacher_temperature=True, reverse=False,
-    swap=False, hard_by="tokens",
+    swap=False, hard_by="tokens", of_softmax=False, least=0.0,
 ):  # fmt: skip
     """The right answer; each switch puts one mistake back."""
     if refuse and student_logits.shape[-1] != teacher_logits.shape[-1]:
@@ -420,6 +420,8 @@ def repaired(
     mask = labels != -100
     log_q = (student_logits / T).log_softmax(-1)
     log_p = (teacher_logits / (T if teacher_temperature else 1)).log_softmax(-1)
+    if of_softmax:
+        log_q, log_p = log_q.exp().clamp(min=least).log(), log_p.exp().clamp(min=least).log()
     if reverse:
         log_q, log_p = log_p, log_q
     rows = (log_p.exp() * ((log_p if entropy_off else 0) - log_q)).sum(-1)
@@ -451,6 +453,15 @@ def broken(**switches):
     return answer
 
 
+def repaired_by_selection(student_logits, teacher_logits, labels, alpha, T):
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError("one vocabulary is needed")
+    kept = labels[:, 1:] != -100
+    z, t = student_logits[:, :-1][kept], teacher_logits.detach()[:, :-1][kept]
+    soft = F.kl_div((z / T).log_softmax(-1), (t / T).log_softmax(-1), reduction="batchmean", log_target=True)
+    return alpha * T**2 * soft + (1 - alpha) * F.cross_entropy(z, labels[:, 1:][kept])
+
+
 def naive(student_logits, teacher_logits, labels, alpha, T):
     size = min(student_logits.shape[-1], teacher_logits.shape[-1])
     student_logits, teacher_logits = student_logits[..., :size], teacher_logits[..., :size]
@@ -461,7 +472,7 @@ def naive(student_logits, teacher_logits, labels, alpha, T):
 
 
 RIGHT = {"3.1": reverse, "3.2": masked, "3.3": invariant, "3.4": jsd, "3.5": repaired}
-ALSO_RIGHT = {"3.2": [masked_filled_first], "3.4": [jsd_by_kl_div]}
+ALSO_RIGHT = {"3.2": [masked_filled_first], "3.4": [jsd_by_kl_div], "3.5": [repaired_by_selection]}
 WRONG = {
     "3.1": [
         reverse_hides_nan,
@@ -551,5 +562,7 @@ WRONG = {
         broken(reverse=True),
         broken(swap=True),
         broken(hard_by="sequences"),
+        broken(of_softmax=True),
+        broken(of_softmax=True, least=1e-12),
     ],
 }

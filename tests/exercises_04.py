@@ -100,17 +100,68 @@ def lost_mean_over_tokens(p, k):
 
 
 def tail_kl(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1)
+    listed = (probabilities * (probabilities.log() - log_q.gather(-1, ids))).sum(-1)
+    rest_p = 1 - probabilities.sum(-1)
+    rest_q = log_q.scatter(-1, ids, -math.inf).logsumexp(-1)
+    return (listed + rest_p * (rest_p.log() - rest_q)).mean()
+
+
+def tail_kl_joined(student_logits, ids, probabilities):
+    others = student_logits.clone()
+    others[torch.arange(len(ids))[:, None], ids] = -math.inf
+    rest = others.logsumexp(-1, keepdim=True) - student_logits.logsumexp(-1, keepdim=True)
+    log_q = torch.cat([student_logits.log_softmax(-1).gather(-1, ids), rest], -1)
+    p = torch.cat([probabilities, 1 - probabilities.sum(-1, keepdim=True)], -1)
+    return torch.nn.functional.kl_div(log_q, p, reduction="batchmean")
+
+
+def tail_kl_row_by_row(student_logits, ids, probabilities):
+    total = 0.0
+    for z, own, p in zip(student_logits, ids.tolist(), probabilities):
+        others = [token for token in range(len(z)) if token not in own]
+        rest, log_z = 1 - p.sum(), z.logsumexp(0)
+        total = total + (p * (p.log() - z[own] + log_z)).sum() + rest * (rest.log() - z[others].logsumexp(0) + log_z)
+    return total / len(ids)
+
+
+def tail_one_minus(student_logits, ids, probabilities):
     log_q = student_logits.log_softmax(-1).gather(-1, ids)
     rest_p, rest_q = 1 - probabilities.sum(-1), 1 - log_q.exp().sum(-1)
     listed = (probabilities * (probabilities.log() - log_q)).sum(-1)
     return (listed + rest_p * (rest_p.log() - rest_q.log())).mean()
 
 
-def tail_kl_joined(student_logits, ids, probabilities):
-    q = student_logits.softmax(-1).gather(-1, ids)
-    p = torch.cat([probabilities, 1 - probabilities.sum(-1, keepdim=True)], -1)
-    q = torch.cat([q, 1 - q.sum(-1, keepdim=True)], -1)
-    return torch.nn.functional.kl_div(q.log(), p, reduction="batchmean")
+def tail_clamped(student_logits, ids, probabilities, least=1e-6):
+    log_q = student_logits.log_softmax(-1).gather(-1, ids)
+    rest_p, rest_q = 1 - probabilities.sum(-1), (1 - log_q.exp().sum(-1)).clamp(min=least)
+    listed = (probabilities * (probabilities.log() - log_q)).sum(-1)
+    return (listed + rest_p * (rest_p.log() - rest_q.log())).mean()
+
+
+def tail_clamped_far(student_logits, ids, probabilities):
+    return tail_clamped(student_logits, ids, probabilities, 1e-30)
+
+
+def tail_clamped_early(student_logits, ids, probabilities):
+    return tail_clamped(student_logits, ids, probabilities, 0.05)
+
+
+def tail_sum_of_others(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1)
+    rest_q = log_q.exp().scatter(-1, ids, 0.0).sum(-1) + 1e-12
+    rest_p = 1 - probabilities.sum(-1)
+    listed = (probabilities * (probabilities.log() - log_q.gather(-1, ids))).sum(-1)
+    return (listed + rest_p * (rest_p.log() - rest_q.log())).mean()
+
+
+def tail_detached_where_sure(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1)
+    rest_q = log_q.scatter(-1, ids, -math.inf).logsumexp(-1)
+    rest_q = torch.where(rest_q < -15, rest_q.detach(), rest_q)
+    rest_p = 1 - probabilities.sum(-1)
+    listed = (probabilities * (probabilities.log() - log_q.gather(-1, ids))).sum(-1)
+    return (listed + rest_p * (rest_p.log() - rest_q)).mean()
 
 
 def tail_forgotten(student_logits, ids, probabilities):
@@ -248,7 +299,7 @@ RIGHT = {"4.1": target_loss, "4.2": lost, "4.3": tail_kl, "4.4": draws_needed, "
 ALSO_RIGHT = {
     "4.1": [target_loss_dense],
     "4.2": [lost_by_definition],
-    "4.3": [tail_kl_joined],
+    "4.3": [tail_kl_joined, tail_kl_row_by_row],
     "4.4": [draws_by_counting],
     "4.5": [best_rate_with_infinity],
 }
@@ -275,6 +326,12 @@ WRONG = {
         tail_sum,
         tail_cross_entropy,
         tail_reverse,
+        tail_one_minus,
+        tail_clamped,
+        tail_clamped_far,
+        tail_clamped_early,
+        tail_sum_of_others,
+        tail_detached_where_sure,
     ],
     "4.4": [draws_floor, draws_rounded, draws_exact, draws_poisson, draws_not_squared, draws_root, draws_worst_case],
     "4.5": [best_with_nan, best_highest, best_in_list_order, best_always_settled, best_alone, best_forgets_diverged],

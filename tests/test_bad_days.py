@@ -23,7 +23,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from test_features import narrow
 from test_pairs import small_llama
-from test_targets import Tokenizer
 from test_targets import store as store_targets
 from test_train import config, teacher_folder  # noqa: F401
 from test_training import STORED, collate, examples, make_trainer, stored, train
@@ -35,6 +34,7 @@ from distill_lessons.pairs import smollm
 from distill_lessons.teacher import generation, targets
 from distill_lessons.training import features
 from distill_lessons.training import run as command
+from distill_lessons.training.trainer import same_tokenizer
 
 SILENT = {"input_ids": [3, 4, 5], "labels": [-100] * 3}
 
@@ -116,19 +116,20 @@ def test_a_student_with_another_tokenizer_is_refused(teacher_folder):  # noqa: F
     model = AutoModelForCausalLM.from_pretrained(teacher_folder / "teacher")
     model.save_pretrained(student)
     tokenizer = smollm.tokenizer()
-    path = config(teacher_folder, student=str(student), arguments={"max_steps": 1})
-    command.train(command.read(path))  # no tokenizer of its own
+    path = config(teacher_folder, student=str(student), max_steps=1)
+    command.train(*command.read([path]))  # no tokenizer of its own
     tokenizer.save_pretrained(student)
-    command._check_tokenizer(str(student), tokenizer)
+    same_tokenizer(str(student), str(teacher_folder / "teacher"))
     tokenizer.add_tokens(["<|quite new|>"])
     tokenizer.save_pretrained(student)
     with pytest.raises(ValueError, match=r"tokenizer of 49153 tokens that is not the teacher's of 49152"):
-        command.train(command.read(path))
+        command.train(*command.read([path]))
 
 
 def test_the_librarys_stand_in_for_a_missing_tokenizer_is_not_taken_for_one(tmp_path):
     GPT2LMHeadModel(GPT2Config(n_embd=8, n_head=2, n_layer=1, vocab_size=50)).save_pretrained(tmp_path)
-    command._check_tokenizer(str(tmp_path), Tokenizer())
+    smollm.tokenizer().save_pretrained(tmp_path / "other")
+    same_tokenizer(str(tmp_path), str(tmp_path / "other"))
 
 
 # --- -inf logits -----------------------------------------------------------------------------------------------------------
@@ -199,9 +200,7 @@ def test_dtypes_may_be_mixed(tmp_path, mix):
     student = student.to(torch.bfloat16) if mix == "bf16 student" else student
     values, student, _ = train(tmp_path, how=how, student=student, bf16=mix in ("bf16 autocast", "both"))
     assert values == pytest.approx(exact, rel=0.02)
-    assert {weight.dtype for weight in student.parameters()} == {
-        torch.bfloat16 if mix == "bf16 student" else torch.float32
-    }
+    assert {weight.dtype for weight in student.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("kind", targets.KINDS)
@@ -362,12 +361,11 @@ def test_a_checkpoint_that_a_kill_cut_short_is_passed_over(tmp_path):
 
 
 def test_a_full_disk_at_the_end_of_a_run_is_a_sentence_too(teacher_folder, monkeypatch, capsys):  # noqa: F811
-    def full(self, folder):
+    def full(self, teacher_folder):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(training.DistillationTrainer, "save_model", full)
-    path = config(teacher_folder, arguments={"max_steps": 1, "save_strategy": "no"})
-    monkeypatch.setattr(sys, "argv", ["train", "--config", str(path)])
+    monkeypatch.setattr(sys, "argv", ["train", config(teacher_folder, max_steps=1, save_strategy="no")])
     with pytest.raises(SystemExit, match="train: could not save the student .*checkpoints are as they were"):
         command.main()
 
@@ -443,16 +441,16 @@ torch.set_num_threads(1)
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 from distill_lessons import training
+from distill_lessons.training import trainer as engine
 
-plain = training.settings
+plain = engine.one_gpu
 
-def settings(*arguments, **options):
+def one_gpu(arguments):
     # accelerate applies FSDP on accelerators only, and on CPUs falls back to DDP without a word: call them accelerators.
-    made = plain(*arguments, **options)
     PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
-    return made
+    return plain(arguments)
 
-training.settings = settings
+engine.one_gpu = one_gpu
 """
 
 TWO = """
@@ -519,11 +517,9 @@ def test_accelerate_launches_the_command_and_two_processes_make_the_same_student
     monkeypatch.setenv("DISTILL_DEVICE", "cpu")
     # a gradient below Adam's epsilon is noise that Adam would blow up: most of 49,152 tokens are never seen here
     arguments = {"max_steps": 3, "learning_rate": 1e-2, "save_steps": 2, "adam_epsilon": 1e-3}
-    one = config(teacher_folder, alpha=0.5, arguments=arguments | {"per_device_train_batch_size": 4})
-    one = command.read(one)
-    one.output = str(teacher_folder / "one")
-    one = command.train(one)
-    path = config(teacher_folder, alpha=0.5, arguments=arguments | {"per_device_train_batch_size": 2})
+    whole = {"per_device_train_batch_size": 4, "output_dir": str(teacher_folder / "one")}
+    one = command.train(*command.read([config(teacher_folder, alpha=0.5, **arguments | whole)]))
+    path = config(teacher_folder, alpha=0.5, **arguments | {"per_device_train_batch_size": 2})
     # without --multi_gpu (or --use_fsdp) accelerate starts one process on a CPU, whatever --num_processes says
     launch = ["--num_processes=2", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
     launch += ["--main_process_port=0"]
@@ -533,8 +529,8 @@ def test_accelerate_launches_the_command_and_two_processes_make_the_same_student
         script = AS_ON_GPUS.format(tests=str(runtime.REPOSITORY / "tests"))
         (teacher_folder / "two.py").write_text(script + "from distill_lessons.training.run import main\nmain()\n")
     else:
-        launch += ["--multi_gpu", "-m", "distill_lessons.training.run"]
-    run("accelerate.commands.launch", *launch, "--config", str(path))
+        launch += ["--multi_gpu", "-m", "distill_lessons", "train"]
+    run("accelerate.commands.launch", *launch, path)
     shards = list((teacher_folder / "out" / "checkpoint-2").glob("pytorch_model_fsdp_0/*.distcp"))
     assert len(shards) == (2 if how == "fsdp" else 0)
     state = json.loads((teacher_folder / "out" / "trainer_state.json").read_text())

@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+import warnings
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_lessons import economics
@@ -22,6 +24,7 @@ from distill_lessons.economics import (
     TokenPriced,
     Training,
     Uncertain,
+    costs,
     decision,
 )
 from distill_lessons.economics.decision import Option
@@ -116,6 +119,112 @@ def test_zero_traffic_is_refused():
             call()
 
 
+# --- Numbers of every kind --------------------------------------------------------------------------------------------
+
+
+def priced(a, b):
+    return Price(a, "USD per million tokens", DATE, "list"), Price(b, "USD per million tokens", DATE, "list")
+
+
+def typed_case(a, b, c, share, **changes):
+    once = {"engineering": Engineering(a, usd(b, "day")), "training": Training(a, b, usd(c, "hour"))}
+    student = Hosted(usd(a, "hour"), b, c, share, spare=1, fixed=usd(b, "day"))
+    how = {"retrain_every": c, "retrain_parts": ("training",), "errors_more": share, "error_price": usd(b, "error")}
+    return Case(a, once, TokenPriced(b, c, *priced(a, b)), student, **how | changes)
+
+
+# For each public function a call with amounts a, b, c over 0, and a share over 0 and at most 1.
+CALLS = {
+    "break_even_queries": lambda a, b, c, share: economics.break_even_queries(a, b, c),
+    "break_even_days": lambda a, b, c, share: (
+        economics.break_even_days(a, b, c, a),
+        economics.break_even_days(a, b, c, b, fixed_per_day=c),
+    ),
+    "days_to_pay": lambda a, b, c, share: economics.days_to_pay(a, b),
+    "minimum_queries_per_day": lambda a, b, c, share: economics.minimum_queries_per_day(a, b, c),
+    "least_traffic": lambda a, b, c, share: economics.least_traffic(
+        1, Hosted(usd(1, "hour"), a, 1, share, spare=1, fixed=usd(b, "day"))
+    ),
+    "expected_cost": lambda a, b, c, share: economics.expected_cost(a, b, share, share, c),
+    "price_per_million_tokens": lambda a, b, c, share: economics.price_per_million_tokens(usd(a, "hour"), b, share),
+    "upfront": lambda a, b, c, share: economics.upfront(
+        typed_case(a, b, c, share)
+    ) | {"data": Generation(a, share, b, c, *priced(b, c)).cost(), "evaluation": Evaluation(a, usd(b, "item")).cost()},
+    "per_day": lambda a, b, c, share: economics.per_day(typed_case(a, b, c, share)),
+    "saving_per_day": lambda a, b, c, share: economics.saving_per_day(typed_case(a, b, c, share)),
+    "case_days": lambda a, b, c, share: economics.case_days(typed_case(a, b, c, share)),
+    "lines": lambda a, b, c, share: [
+        line.tolist() for line in economics.lines(typed_case(a, b, c, share), np.array([0, 20], np.int8)).values()
+    ],
+    "prices_in": lambda a, b, c, share: str(max(map(str, economics.prices_in(typed_case(a, b, c, share))))),
+    "tornado": lambda a, b, c, share: economics.tornado(
+        lambda a, b: a * a * b * 1.0, {"a": a, "b": b}, {"a": (a, a), "b": (b, b)}
+    ),
+    "simulate": lambda a, b, c, share: economics.simulate(
+        lambda a, b: a * a * b * 1.0, {"a": Uncertain(a, a, a), "b": b}, draws=3
+    ).median,
+    "words": lambda a, b, c, share: economics.words(a, "queries"),
+    "recommend": lambda a, b, c, share: decision.recommend(
+        [Option("x", share, a, b, c), Option("y", share, b, c, a)], a, b, share, c, a
+    ),
+    "option_cost": lambda a, b, c, share: decision.option_cost(Option("x", share, a, b, c), b, c, a),
+}  # fmt: skip
+WHOLE = [np.int8, np.uint8, np.int16, np.int32, np.uint32, np.int64, np.uint64]
+REAL = [np.float16, np.float32, np.float64]
+
+
+def python_number(value):
+    return int(value) if isinstance(value, np.integer) else float(str(value))
+
+
+def test_every_public_function_is_called():
+    functions = {name for name in economics.__all__ if callable(getattr(economics, name))}
+    assert functions - {name for name in functions if name[0].isupper()} | {"recommend", "option_cost"} == set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_numpys_numbers_give_what_pythons_give(name, data):
+    dtype = data.draw(st.sampled_from(WHOLE + REAL))
+    if dtype in WHOLE:
+        numbers = st.integers(1, int(np.iinfo(dtype).max))
+        typed = [dtype(data.draw(numbers)) for _ in range(3)] + [dtype(1)]
+    else:
+        numbers = st.floats(0.0625, 6e4, width=16)
+        typed = [dtype(data.draw(numbers)) for _ in range(3)] + [dtype(data.draw(st.sampled_from([0.1, 0.3, 1.0])))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # numpy warns where it wraps around, if it does not only do it
+        assert CALLS[name](*typed) == CALLS[name](*map(python_number, typed))
+
+
+def test_amounts_of_every_kind_are_exact_and_pythons_own():
+    for amount in (7, 7.0, np.int8(7), np.uint64(7), np.float16(7), Decimal(7), Fraction(7)):
+        found = costs.exact(amount)
+        assert found == 7 and type(found.numerator) is int and type(found.denominator) is int
+    assert economics.break_even_queries(np.int32(10**9), np.int32(30), np.int32(1)) == 34_482_759
+    assert economics.break_even_queries(np.int64(10**18), Fraction(29, 10**9), Decimal(0)) == -(-(10**27) // 29)
+    assert costs.exact(np.float32(0.03)) == Fraction(3, 100) == costs.exact(Decimal("0.03"))
+    assert economics.break_even_queries(10**400, 1, 0) == 10**400
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [None, "1", True, np.bool_(True), math.nan, -math.inf, np.float32("nan"), Decimal("nan"), 1j, [1], np.ones(1)],
+)
+def test_what_is_no_amount_is_refused_by_name(amount):
+    for call in (
+        lambda: costs.exact(amount, "this"),
+        lambda: Price(amount, "USD per this", DATE, "list"),
+        lambda: economics.days_to_pay(1, amount),
+        lambda: economics.simulate(days, {"this": Uncertain(amount, 1, 2)}),
+        lambda: economics.tornado(days, {"this": 1}, {"this": (amount, 2)}),
+        lambda: economics.words(amount if amount is not None else "this", "this"),
+    ):
+        with pytest.raises(ValueError, match="must be a finite number, and it is"):
+            call()
+
+
 # --- Prices -----------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +272,19 @@ def test_mixed_units_and_currencies_are_refused():
         (lambda: Training(-1, 1, usd(1, "hour")).cost(), "hours of training must be at least 0"),
         (lambda: economics.per_day(case(passed_on=1.5)), "the share passed on must be at most 1"),
         (lambda: economics.price_per_million_tokens(usd(1, "hour"), 10, 2), "utilisation must be at most 1"),
+        (lambda: Hosted(usd(1, "hour"), 10, 10, 1, spare=0.5).cost(5), "spare machines come whole, and 0.5 came"),
+        (lambda: Price(1, None, DATE, "list"), "a unit reads like 'USD per hour', and this is None"),
+        (
+            lambda: case(passed_on=0.7, errors_more=0.4, error_price=usd(1, "error")),
+            "passed on, 0.7, and of errors more, 0.4, are over 1 together",
+        ),
+        (lambda: case(passed_on=math.nan), "the share passed on must be a finite number, and it is nan"),
+        (lambda: case(errors_more=None), "the share of errors more must be a finite number, and it is None"),
+        (lambda: case(retrain_every=0), "days between retrainings must be over 0"),
+        (lambda: case(retrain_parts=("data", "data")), "repeats a part twice"),
+        (lambda: case(retrain_parts="data"), r"retrain_parts are several names, like \('data',\)"),
+        (lambda: economics.lines(case(), [1, math.nan]), "days must be finite and not negative"),
+        (lambda: economics.lines(case(), [-1]), "days must be finite and not negative"),
         (lambda: case(errors_more=0.1), "more errors need a price per error"),
         (lambda: case(retrain_parts=("date",)), "repeats 'date', which is not among the upfront parts"),
     ],
@@ -170,6 +292,11 @@ def test_mixed_units_and_currencies_are_refused():
 def test_parts_of_a_case_are_checked(part, words):
     with pytest.raises(ValueError, match=words):
         part()
+
+
+def test_what_is_not_passed_on_may_all_go_wrong():
+    all_wrong = case(passed_on=0.7, errors_more=0.3, error_price=usd(1, "error"))
+    assert float(economics.per_day(all_wrong)["errors"]) == pytest.approx(9_000)
 
 
 # --- The whole case ---------------------------------------------------------------------------------------------------
@@ -266,13 +393,51 @@ def test_a_simulation_counts_never_and_does_not_average_over_it():
     assert np.array_equal(found.days, economics.simulate(days, inputs, draws=4000).days)
     sure = economics.simulate(days, {"upfront": 100.0, "saving": 4.0}, draws=10)
     assert (sure.never, sure.median, sure.low, sure.high) == (0, 25, 25, 25)
-    with pytest.raises(ValueError, match="'saving' must have low ≤ likely ≤ high"):
+    with pytest.raises(ValueError, match="'saving' must have low ≤ likely ≤ high, and it is \\(2, 1, 3\\)"):
         economics.simulate(days, {"upfront": 1.0, "saving": Uncertain(2, 1, 3)})
+
+
+def test_what_is_not_uncertain_stays_as_it_is():
+    seen = []
+
+    def retrained(every, price, name, half):
+        seen.append((every, price, name))
+        return 3 * half
+
+    found = economics.simulate(
+        retrained, {"every": None, "price": np.int16(300), "name": "x", "half": Uncertain(0.5, 0.5, 0.5)}, draws=4
+    )
+    assert seen == [(None, 300, "x")] * 4 and type(seen[0][1]) is int and found.median == 1.5
+    rows = economics.tornado(lambda every, price: price, {"every": None, "price": 2}, {"price": (1, 3)})
+    assert (rows[0]["at low"], rows[0]["at high"]) == (1, 3)
+    with pytest.raises(ValueError, match="'every' in a range must be a finite number, and it is None"):
+        economics.tornado(days, {"every": None}, {"every": (1, 2)})
+
+
+@pytest.mark.parametrize("draws", [0, -1, 2.5, None, "5"])
+def test_a_simulation_needs_draws(draws):
+    with pytest.raises(ValueError, match="the number of draws must be"):
+        economics.simulate(days, {"upfront": 1.0, "saving": 1.0}, draws=draws)
+    assert len(economics.simulate(days, {"upfront": 1.0, "saving": 1.0}, draws=np.int64(7)).days) == 7
+
+
+def test_days_may_be_infinite_and_not_nan():
+    assert economics.simulate(lambda: math.inf, {}, draws=3).never == 1
+    assert economics.simulate(lambda: Fraction(1, 2), {}, draws=3).median == 0.5
+    with pytest.raises(ValueError, match="the break-even day must be a finite number, and it is nan"):
+        economics.simulate(lambda: math.nan, {}, draws=3)
+    assert economics.words(math.inf) == "never" and economics.words(Fraction(69, 2)) == "34.5 days"
 
 
 def test_quantiles_with_never():
     ordered = [5.0, 1.0, math.inf, 3.0]
-    assert [economics.quantile(ordered, q) for q in (0.0, 0.25, 0.5, 0.75, 0.76, 1.0)] == [1, 1, 3, 5, None, None]
+    assert [costs.quantile(ordered, q) for q in (0.0, 0.25, 0.5, 0.75, 0.76, 1.0)] == [1, 1, 3, 5, None, None]
+    assert costs.quantile(np.arange(1, 11), np.float32(0.3)) == 3  # 0.3 · 10 is over 3 in floating point of 32 bits
+    for wrong in (([], 0.5), ([1.0, math.nan], 0.5)):
+        with pytest.raises(ValueError, match="a quantile needs at least one day, and none that is NaN"):
+            costs.quantile(*wrong)
+    with pytest.raises(ValueError, match="a quantile's share must be at most 1"):
+        costs.quantile([1.0], 50)
 
 
 # --- The decision -----------------------------------------------------------------------------------------------------
@@ -323,10 +488,39 @@ def test_errors_that_cost_and_budgets_change_the_advice():
     assert decision.recommend([TEACHER, STUDENT], 10_000, 100, error_cost=0.5).option == "teacher"
     short = decision.recommend([TEACHER, STUDENT], 10_000, 100, budget=1_000)
     assert short.option == "teacher" and "5,000 upfront is over the budget of 1,000" in short.reasons[0]
+    assert decision.recommend([TEACHER, STUDENT], 10_000, 100, budget=5_000).option == "student"
+    assert decision.recommend([STUDENT], 10, 10, least_quality=0.9).option == "student"
     none = decision.recommend([CHEAP], 10, 10, least_quality=0.9)
     assert none.option is None and "nothing qualifies" in none.reasons[-1]
     with pytest.raises(ValueError, match="at least one Option"):
         decision.recommend([], 1, 1)
+
+
+def test_options_of_one_name_are_refused():
+    twice = Option("student", 0.9, 0.002)
+    with pytest.raises(ValueError, match="2 options are called 'student': give each a name of its own"):
+        decision.recommend([TEACHER, STUDENT, twice], 10, 10)
+    assert decision.recommend(iter([TEACHER, STUDENT]), 10_000, 100).option == "student"
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"days": 0}, "days must be over 0, and it is 0"),
+        ({"days": math.nan}, "days must be a finite number"),
+        ({"least_quality": 80}, "the least quality must be at most 1, and it is 80"),
+        ({"error_cost": -1}, "the cost of an error must be at least 0"),
+        ({"budget": -1}, "the budget must be at least 0"),
+        ({"budget": "much"}, "the budget must be a finite number, and it is 'much'"),
+        ({"options": [Option("x", 90, 1)]}, "the quality of 'x' must be at most 1, and it is 90"),
+        ({"options": [Option("x", 0.9, None)]}, "the cost a query of 'x' must be a finite number, and it is None"),
+        ({"options": [Option("x", 0.9, 1, -1)]}, "the upfront cost of 'x' must be at least 0"),
+        ({"options": [Option("x", 0.9, 1, 1, -1)]}, "the fixed cost of 'x' must be at least 0"),
+    ],
+)
+def test_amounts_of_a_decision_are_refused_by_name(changes, words):
+    with pytest.raises(ValueError, match=words):
+        decision.recommend(**{"options": [TEACHER], "queries_per_day": 10, "days": 10} | changes)
 
 
 def test_an_options_bill():

@@ -1,12 +1,18 @@
 """Every exercise: its solution passes, its stub counts as not attempted, plausible wrong answers are refused with help."""
 
 import ast
+import functools
 import importlib
+import inspect
+import linecache
 import re
+import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 
 from distill_lessons import runtime
 from distill_lessons.course import exercises
@@ -81,7 +87,10 @@ def test_nothing_the_learner_writes_is_raised(exercise):
     def broken(*arguments, **keywords):
         raise KeyError("a mistake of the learner's")
 
-    for answer in (broken, lambda: 1, "text", 1e999, lambda *arguments, **keywords: "text"):
+    def leaves(*arguments, **keywords):
+        sys.exit("done")
+
+    for answer in (broken, leaves, lambda: 1, "text", 1e999, lambda *arguments, **keywords: "text"):
         assert exercises.verdict(exercise, answer).startswith(f"✗ {exercise} ")
 
 
@@ -111,3 +120,171 @@ def test_a_forgotten_return_is_named_and_every_verdict_is_one_line():
 
     assert "`return` missing" in exercises.verdict("0.1", forgets)
     assert len(exercises.verdict("0.1", lambda s, t: s.argmax(-1) == t.argmax(-1)).splitlines()) == 1
+
+
+# --- An error is shown with its line ----------------------------------------------------------------------------------
+
+
+def in_a_cell(source, name="answer", cell="/tmp/ipykernel_0/123.py", remembered=True):
+    """A function as a notebook's cell defines it: the file does not exist, and `linecache` holds its lines."""
+    if remembered:
+        linecache.cache[cell] = (len(source), None, source.splitlines(keepends=True), cell)
+    else:
+        linecache.cache.pop(cell, None)
+    found = {"torch": torch, "np": np, "functools": functools}
+    exec(compile(source, cell, "exec"), found)
+    return found[name]
+
+
+BROKEN = """import math
+def answer(student_logits, teacher_logits):
+    names = {}
+    return names['x']   # no such name
+"""
+
+
+def test_an_error_is_shown_with_its_line():
+    line = exercises.verdict("0.1", in_a_cell(BROKEN))
+    assert (
+        line
+        == "✗ 0.1 Your code stopped with KeyError: 'x', in line 4 of your cell: \"return names['x'] # no such name\""
+    )
+    line = exercises.verdict("0.1", in_a_cell(BROKEN, remembered=False))
+    assert line == "✗ 0.1 Your code stopped with KeyError: 'x', in line 4 of your cell"
+
+
+def test_the_line_is_the_learners_also_where_a_library_or_a_helper_of_theirs_raises():
+    within_torch = "def answer(s, t):\n    q = s.softmax(-1)\n    return (q @ t).nonsense()\n"
+    assert 'in line 3 of your cell: "return (q @ t).nonsense()"' in exercises.verdict("0.1", in_a_cell(within_torch))
+    helper = "def helper(z):\n    return z['x']\ndef answer(s, t):\n    return helper({})\n"
+    assert "in line 2 of your cell: \"return z['x']\"" in exercises.verdict("0.1", in_a_cell(helper))
+    elsewhere = in_a_cell("def other(z):\n    return 1 / 0\n", "other", cell="/tmp/ipykernel_0/9.py")
+    calls = in_a_cell("def answer(s, t, other=None):\n    return other(s)\n")
+    line = exercises.verdict("0.1", functools.partial(calls, other=elsewhere))
+    assert 'ZeroDivisionError: division by zero, in line 2 of your cell: "return other(s)"' in line
+
+
+def test_the_line_is_told_of_a_decorated_function_a_callable_object_and_one_in_a_file(tmp_path):
+    decorated = "def keep(f):\n    @functools.wraps(f)\n    def inner(*a):\n        return f(*a)\n    return inner\n"
+    decorated += "@keep\ndef answer(s, t):\n    return 1 / 0\n"
+    assert 'in line 8 of your cell: "return 1 / 0"' in exercises.verdict("0.1", in_a_cell(decorated))
+    thing = "class Thing:\n    def __call__(self, s, t):\n        return [][3]\nanswer = Thing()\n"
+    assert 'in line 3 of your cell: "return [][3]"' in exercises.verdict("0.1", in_a_cell(thing))
+    (tmp_path / "mine.py").write_text("def answer(s, t):\n    raise ValueError('two\\nlines')\n")
+    found = {}
+    exec(compile((tmp_path / "mine.py").read_text(), str(tmp_path / "mine.py"), "exec"), found)
+    line = exercises.verdict("0.1", found["answer"])
+    assert "stopped with ValueError: two lines, in line 2 of mine.py: \"raise ValueError('two" in line
+
+
+def test_a_long_line_is_cut_and_an_error_without_words_or_line_is_still_told():
+    long = "def answer(s, t):\n    return 1 / 0, '" + 300 * "x" + "'\n"
+    assert exercises.verdict("0.1", in_a_cell(long)).endswith('xxx…"')
+    assert len(exercises.verdict("0.1", in_a_cell(long))) < 200
+    assert exercises.verdict("0.1", in_a_cell("def answer(s, t):\n    raise SystemExit\n")) == (
+        '✗ 0.1 Your code stopped with SystemExit, in line 2 of your cell: "raise SystemExit"'
+    )
+    mute = "class Mute(Exception):\n    def __str__(self):\n        raise RuntimeError\n"
+    mute += "def answer(s, t):\n    raise Mute\n"
+    assert exercises.verdict("0.1", in_a_cell(mute)).startswith("✗ 0.1 Your code stopped with Mute, in line 5")
+    assert exercises.verdict("0.1", in_a_cell("def answer(s):\n    return 1\n")).startswith(
+        "✗ 0.1 Your code stopped with TypeError: answer() takes 1 positional argument but 2 were given"
+    )
+    assert exercises.verdict("0.1", len).startswith("✗ 0.1 Your code stopped with TypeError: len()")
+
+
+def test_an_interrupt_passes_through():
+    def interrupted(student_logits, teacher_logits):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        exercises.verdict("0.1", interrupted)
+
+
+@pytest.mark.parametrize("exercise", ["0.9", "6.1", "99.1", "x", "", "../0.1", 0.1])
+def test_an_exercise_that_does_not_exist_is_named_and_raises_nothing(exercise):
+    line = exercises.verdict(exercise, lambda s, t: 1.0)
+    assert line.startswith(f"✗ {exercise} There is no exercise {exercise}: ")
+
+
+# --- What the checks stand on -----------------------------------------------------------------------------------------
+
+
+def seen_by(exercise, answer):
+    """What a check hands to an answer, call by call."""
+    seen = []
+
+    @functools.wraps(answer)
+    def watched(*arguments, **keywords):
+        values = (*arguments, *keywords.values())
+        seen.append(
+            repr(
+                [
+                    np.asarray(torch.as_tensor(v).detach()).tobytes() if isinstance(v, torch.Tensor | np.ndarray) else v
+                    for v in values
+                ]
+            )
+        )
+        return answer(*arguments, **keywords)
+
+    assert exercises.verdict(exercise, watched) == f"✓ {exercise}"
+    return seen
+
+
+@pytest.mark.parametrize("exercise, answer", [pair for pair in RIGHT if pair[0] != "3.3"])  # 3.3 is handed losses
+def test_every_check_draws_fresh_input_whatever_seed_the_notebook_set(exercise, answer):
+    torch.manual_seed(0)
+    first = seen_by(exercise, answer)
+    torch.manual_seed(0)
+    again = seen_by(exercise, answer)
+    assert len(set(again) - set(first)) >= max(1, len(set(first)) / 4)
+
+
+def test_a_check_leaves_the_notebooks_random_numbers_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(2).tolist()
+    torch.manual_seed(3)
+    exercises.verdict("4.3", dict(RIGHT)["4.3"])
+    assert torch.rand(2).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "answer, expected, equal",
+    [
+        ([1.0, 1.0], [1.0, 1.0], True),
+        (torch.ones(2, 1), torch.ones(2), False),  # they would broadcast
+        (torch.ones(1), 1.0, False),
+        (1.0, torch.ones(3), False),
+        (torch.ones(3), torch.ones(2), False),
+        (torch.tensor(1.0), 1.0, True),
+        (1.00001, 1.0, True),
+        (1.01, 1.0, False),
+        (1000.01, 1000.0, True),  # relative
+        (0.00001, 0.0, True),  # absolute
+        (0.01, 0.0, False),
+        (float("nan"), 1.0, False),
+        (float("inf"), 1.0, False),
+        (torch.ones(2, dtype=torch.bfloat16, requires_grad=True), np.ones(2), True),
+    ],
+)
+def test_close_compares_shape_and_value(answer, expected, equal):
+    assert exercises.close(answer, expected) is equal
+
+
+@pytest.mark.parametrize("answer", ["0.5", None, [1, 2], float("nan"), float("inf"), torch.ones(2), {"x": 1}, print])
+def test_what_is_no_single_finite_number_is_refused_in_words(answer):
+    with pytest.raises(exercises.Wrong, match="[Nn]umber.* expected, and"):
+        exercises.number(answer)
+
+
+def test_a_list_of_tensors_with_gradients_is_refused_in_words():
+    with pytest.raises(exercises.Wrong, match="Numbers were expected"):
+        exercises.close([torch.ones(2, requires_grad=True)], [1.0])
+
+
+def test_every_public_function_says_the_types_of_what_it_takes_and_returns():
+    for name, function in inspect.getmembers(exercises, inspect.isfunction):
+        if not name.startswith("_") and function.__module__ == exercises.__name__:
+            parameters = inspect.signature(function)
+            assert parameters.return_annotation is not inspect.Signature.empty, name
+            assert all(each.annotation is not each.empty for each in parameters.parameters.values()), name

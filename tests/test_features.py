@@ -167,3 +167,32 @@ def test_a_matching_without_layers_or_of_an_unknown_kind_is_refused():
         Matching({}, 4, 4)
     with pytest.raises(ValueError, match="cosine, mse, relation"):
         Matching({1: 1}, 4, 4, "euclid")
+
+
+@pytest.mark.parametrize("kind", features.KINDS)
+def test_a_matching_is_the_sum_over_positions_of_the_mean_over_its_layers(kind):
+    torch.manual_seed(0)
+    student, teacher = ({state: torch.randn(7, 5).double() for state in (1, 2, 3)} for _ in range(2))
+    rows = torch.tensor([0, 0, 0, 1, 1, 2, 2])
+    expected = 0.0
+    for s, t in ((1, 2), (2, 1), (3, 3)):
+        for place in range(7):
+            a, b = student[s][place], teacher[t][place]
+            if kind == "cosine":
+                expected += 1 - a @ b / (a.norm() * b.norm())
+            elif kind == "mse":
+                expected += ((a - b) ** 2).sum() / (b**2).sum()
+            else:
+                same = [other for other in range(7) if rows[other] == rows[place]]
+                unit = lambda states, i: states[i] / states[i].norm()  # noqa: E731
+                expected += sum(
+                    (unit(student[s], place) @ unit(student[s], o) - unit(teacher[t], place) @ unit(teacher[t], o)) ** 2
+                    for o in same
+                ) / len(same)
+    found = Matching({1: 2, 2: 1, 3: 3}, 5, 5, kind)(student, teacher, rows)
+    assert found.item() == pytest.approx(expected.item() / 3, rel=1e-5)
+
+
+def test_the_uniform_map_rounds_to_the_nearest_layer():
+    assert features.uniform_map(4, 7) == {1: 2, 2: 4, 3: 5, 4: 7}  # 1.75, 3.5, 5.25
+    assert features.uniform_map(3, 8) == {1: 3, 2: 5, 3: 8}  # 2.67, 5.33

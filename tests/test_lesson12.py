@@ -9,7 +9,7 @@ import torch
 
 from distill_lessons import losses
 from distill_lessons.course import results
-from distill_lessons.course.experiments import lesson12, lesson12_small
+from distill_lessons.course.experiments import lesson12, lesson12_small, on_multiplication
 from distill_lessons.pairs import digits, multiplication
 
 
@@ -47,7 +47,7 @@ def test_a_written_answer_is_as_sure_as_its_text_is_likely():
     assert answers.shape == right.shape == confidence.shape == (5,) and tokens > 10
     tokenizer = multiplication.tokenizer()
     (a, b), likelihood = problems[2], 0.0
-    text = lesson12_small.lesson07.ask(model, problems)[2]
+    text = on_multiplication.ask(model, problems)[2]
     ids = tokenizer(multiplication.prompt(a, b) + text)["input_ids"] + [tokenizer.eos_token_id]
     begin = len(multiplication.prompt(a, b))
     with torch.no_grad():

@@ -1,6 +1,8 @@
 """The losses against an independent float64 reference, their properties, and the input they refuse."""
 
+import inspect
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -328,7 +330,94 @@ def test_a_temperature_that_is_learned_gets_its_gradient_also_at_one():
     student, teacher = torch.randn(2, 4, 9)
     for start in (1.0, 2.0):
         temperature = torch.tensor(start, requires_grad=True)
-        value = losses.forward_kl(student, teacher, temperature=temperature)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # torch warns where such a tensor is read as a number
+            value = losses.forward_kl(student, teacher, temperature=temperature)
         (slope,) = torch.autograd.grad(value, temperature)
         up, down = (losses.forward_kl(student.double(), teacher.double(), temperature=start + h) for h in (1e-4, -1e-4))
         assert slope.item() == pytest.approx(((up - down) / 2e-4).item(), rel=1e-3, abs=1e-5)
+
+
+def sparse_reference(logits, ids, probabilities):
+    """KL over the listed tokens and all others as one, in float64, the others added up on their own."""
+    log_q, p = logits.double().log_softmax(-1), probabilities.double()
+    listed = torch.zeros_like(log_q, dtype=torch.bool).scatter(-1, ids, True)
+    others = torch.stack([row[~inside].logsumexp(0) for row, inside in zip(log_q, listed)])
+    rest = 1 - p.sum(-1)
+    return ((p * (p.log() - log_q.gather(-1, ids))).sum(-1) + rest * (rest.log() - others)).mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("lead", [0, 20, 60, 120])
+def test_a_student_that_is_sure_of_a_listed_token_still_learns_what_belongs_to_the_rest(lead, dtype):
+    logits, teacher = pair(5, 30, scale=1.5)
+    probabilities, ids = teacher.softmax(-1).topk(4, -1)
+    logits[torch.arange(5), ids[torch.arange(5), torch.tensor([0, 1, 2, 3, 0])]] += lead
+    logits = logits.to(dtype)
+    value, slope = with_gradient(lambda z: losses.top_k_kl(z, ids, probabilities), logits)
+    expected, right = with_gradient(lambda z: sparse_reference(z, ids, probabilities), logits)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert value.item() > 0.05 * lead
+    tolerance = 2e-5 if dtype == torch.float32 else 4e-3
+    torch.testing.assert_close(slope.float(), right.float(), atol=1e-6, rtol=tolerance)
+
+
+def test_a_sure_student_gets_the_value_that_was_worked_out_by_hand():
+    logits = torch.tensor([[20.0, 0.0, 0.0]])
+    value, slope = with_gradient(lambda z: losses.top_k_kl(z, torch.tensor([[0]]), torch.tensor([[0.9]])), logits)
+    assert value.item() == pytest.approx(0.9 * math.log(0.9) + 0.1 * math.log(0.1) - 0.1 * (math.log(2) - 20), abs=1e-5)
+    torch.testing.assert_close(slope, torch.tensor([[0.1, -0.05, -0.05]]))  # the rest lacks a tenth
+
+
+@pytest.mark.parametrize("lead", [0, 20, 120])
+def test_with_every_token_listed_the_sparse_kl_is_the_kl(lead):
+    student, teacher = pair(4, 7)
+    student[:, 0] += lead
+    probabilities, ids = teacher.softmax(-1).topk(7, -1)
+    value, slope = with_gradient(lambda z: losses.top_k_kl(z, ids, probabilities), student)
+    full, right = with_gradient(lambda z: losses.forward_kl(z, teacher), student)
+    torch.testing.assert_close(value, full)
+    torch.testing.assert_close(slope, right)
+    for scale in (0.998, 1.002):  # stored coarsely: what a row lacks to 1 is no mass for a token that is not there
+        coarse = (scale * probabilities).bfloat16()
+        assert losses.top_k_kl(student, ids, coarse).item() == pytest.approx(full.item(), abs=0.02 + 0.01 * lead)
+
+
+def test_mass_for_the_rest_where_the_student_bans_the_rest_is_infinite_and_rounding_is_no_mass():
+    student = torch.tensor([[1.0, 0.0, -math.inf]])
+    ids = torch.tensor([[0, 1]])
+    assert losses.top_k_kl(student, ids, torch.tensor([[0.6, 0.3]])) == math.inf
+    value, slope = with_gradient(lambda z: losses.top_k_kl(z, ids, torch.tensor([[0.6, 0.4 - 1e-7]])), student)
+    assert value.item() == pytest.approx(0.04025, abs=1e-4) and slope.isfinite().all()
+
+
+def test_padding_of_sparse_targets_is_not_taken_out_of_the_rest():
+    student, teacher = pair(3, 9)
+    probabilities, ids = teacher.softmax(-1).topk(3, -1)
+    padded = torch.cat([ids, torch.zeros(3, 2, dtype=torch.long)], -1)
+    weights = torch.cat([probabilities, torch.zeros(3, 2)], -1)
+    for renormalise in (False, True):
+        plain = losses.top_k_kl(student, ids, probabilities, renormalise=renormalise)
+        torch.testing.assert_close(losses.top_k_kl(student, padded, weights, renormalise=renormalise), plain)
+
+
+@pytest.mark.parametrize("text", ["0.5", "1", ""])
+def test_a_number_given_as_text_is_refused_as_text(text):
+    z, labels = torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)
+    for name, call in (
+        ("temperature", lambda: losses.forward_kl(z, z, temperature=text)),
+        ("temperature", lambda: losses.entropy(z, temperature=text)),
+        ("temperature", lambda: losses.distillation_loss(z, z, labels, 0.5, text)),
+        ("alpha", lambda: losses.distillation_loss(z, z, labels, text, 1.0)),
+        ("beta", lambda: losses.generalized_jsd(z, z, text)),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must .*it is the text '{text}': give the number itself$"):
+            call()
+
+
+def test_every_public_function_says_the_types_of_what_it_takes_and_returns():
+    for name, function in inspect.getmembers(losses, inspect.isfunction):
+        if not name.startswith("_") and function.__module__ == losses.__name__:
+            parameters = inspect.signature(function)
+            assert parameters.return_annotation is not inspect.Signature.empty, name
+            assert all(each.annotation is not each.empty for each in parameters.parameters.values()), name

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from distill_lessons import evaluation, runtime
-from distill_lessons.course.experiments import lesson07, lesson07_real
+from distill_lessons.course.experiments import lesson07, lesson07_real, on_multiplication
 from distill_lessons.models import response_logits
 from distill_lessons.pairs import multiplication as pair
 from distill_lessons.pairs import word_problems
@@ -125,16 +125,21 @@ def test_padding_on_the_right_needs_no_mask():
 
 def test_a_student_learns_a_few_problems_by_heart():
     pairs = [(pair.prompt(a, b), pair.answer(a, b)) for a, b in pair.problems("train")[:8]]
-    model, _ = lesson07.learn(pair.student(), pair.tokenizer(), pairs, steps=150, batch=8)
-    made = lesson07.ask(model, pair.problems("train")[:8])
-    assert lesson07.accuracy(pair.problems("train")[:8], made) >= 0.75
-    assert lesson07.accuracy(pair.problems("test")[:100], lesson07.ask(model, pair.problems("test")[:100])) < 0.2
+    model, _ = on_multiplication.learn(pair.student(), pair.tokenizer(), pairs, steps=150, batch=8)
+    made = on_multiplication.ask(model, pair.problems("train")[:8])
+    assert on_multiplication.accuracy(pair.problems("train")[:8], made) >= 0.75
+    assert (
+        on_multiplication.accuracy(
+            pair.problems("test")[:100], on_multiplication.ask(model, pair.problems("test")[:100])
+        )
+        < 0.2
+    )
 
 
 def test_the_teachers_are_as_good_as_their_card_says():
     problems = pair.problems("test")
-    good = lesson07.accuracy(problems, lesson07.ask(pair.teacher(), problems))
-    noisy = lesson07.accuracy(problems, lesson07.ask(pair.teacher("noisy"), problems))
+    good = on_multiplication.accuracy(problems, on_multiplication.ask(pair.teacher(), problems))
+    noisy = on_multiplication.accuracy(problems, on_multiplication.ask(pair.teacher("noisy"), problems))
     assert good >= 0.97
     assert 0.4 < noisy < 0.85
     for folder in (runtime.data_folder() / "multiplication").glob("*/model.safetensors"):
@@ -145,7 +150,7 @@ def test_stored_traces_are_what_the_teacher_writes():
     rows = pair.traces()
     assert [(a, b) for a, b, _ in rows] == pair.problems("train")
     chosen = random.Random(0).sample(rows, 50)
-    made = lesson07.ask(pair.teacher(), [(a, b) for a, b, _ in chosen])
+    made = on_multiplication.ask(pair.teacher(), [(a, b) for a, b, _ in chosen])
     same = sum(text == row[2] for text, row in zip(made, chosen))
     assert same >= 48  # a tie between two characters may fall the other way on another machine
 
@@ -189,8 +194,8 @@ def test_word_problems_written_as_one_types_them():
     assert lesson07_real.tidy("Mia has 12 pears . she buys 3 pears . how many are left ?") == (
         "Mia has 12 pears. She buys 3 pears. How many are left?"
     )
-    assert lesson07_real.last_number("12 + 3 = 15, so 1,015 pears.") == 1015
-    assert lesson07_real.last_number("none") is None
+    assert on_multiplication.last_number("12 + 3 = 15, so 1,015 pears.") == 1015
+    assert on_multiplication.last_number("none") is None
 
 
 # --- What the lesson measures -----------------------------------------------------------------------------------------
@@ -198,8 +203,13 @@ def test_word_problems_written_as_one_types_them():
 
 def test_equal_tokens_means_equal_tokens():
     for material in ("answer", "detailed", "verified"):
-        tokens = lesson07.steps_for(material, "tokens") * lesson07.tokens_of(lesson07.texts(material))
-        assert abs(tokens / (lesson07.STEPS * lesson07.tokens_of(lesson07.texts("steps"))) - 1) < 0.01
+        tokens = on_multiplication.steps_for(material, "tokens") * on_multiplication.tokens_of(
+            on_multiplication.texts(material)
+        )
+        assert (
+            abs(tokens / (on_multiplication.STEPS * on_multiplication.tokens_of(on_multiplication.texts("steps"))) - 1)
+            < 0.01
+        )
 
 
 def test_wrong_place_and_self_check():

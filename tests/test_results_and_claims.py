@@ -3,18 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy import stats
 
 from distill_lessons import runtime
 from distill_lessons.course import claims, experiments, results
 from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments import __main__ as command
-from distill_lessons.course.experiments import language, lesson00, lesson01_language, lesson07, study
 from distill_lessons.course.results import Experiment
 
 CALLS = []
@@ -76,6 +75,60 @@ def test_out_of_minutes_the_command_stops_after_a_run_and_the_next_call_goes_on(
     command.main(["--minutes", "60"])
     assert len(CALLS) == 4 and len(results.load("toy", tmp_path / kind)) == 4
     assert "other: not recorded on" in capsys.readouterr().out
+
+
+def named(arm, seed):
+    return {"score": 1234567.891 + seed, "tiny": 1.23456789e-7}
+
+
+def test_arms_of_any_name_and_numbers_of_many_digits_survive_a_round_trip(tmp_path):
+    arms = ("None", "nan", "1", "007", "", "a/b", "a:b", "a%2Fb", "..", "Ünïcode → b", "teacher's, T 1")
+    odd = Experiment("odd", arms, (0, 1), named)
+    made = results.record(odd, tmp_path, tmp_path / "parts", silent)
+    read = results.load("odd", tmp_path)
+    assert list(read.arm) == list(made.arm) and set(read.arm) == set(arms)
+    assert list(read.value) == pytest.approx(list(made.value), rel=1e-9)
+    assert results.per_seed(read, "score", "1").to_dict() == {0: 1234567.891, 1: 1234568.891}
+    assert len(list((tmp_path / "parts" / "odd").iterdir())) == 2 * len(arms)
+    assert all(set('/\\:*?"<>|').isdisjoint(path.name) for path in (tmp_path / "parts" / "odd").iterdir())
+    results.record(odd, tmp_path, tmp_path / "parts", lambda line: pytest.fail(f"made again: {line}"))
+
+
+def test_arms_that_all_look_like_numbers_are_names_all_the_same(tmp_path):
+    results.record(Experiment("counts", ("1", "007"), (0,), named), tmp_path, tmp_path / "parts", silent)
+    read = results.load("counts", tmp_path)
+    assert set(read.arm) == {"1", "007"} and len(results.per_seed(read, "score", "007")) == 1
+
+
+def test_the_committed_tables_hold_names_and_numbers_as_they_always_did():
+    """Read with pandas' own guesses they are the same: no arm of theirs looks like a number or like nothing."""
+    paths = list(results.recorded_folder().parent.glob("*/*.csv"))
+    assert len(paths) > 40
+    for path in paths:
+        pd.testing.assert_frame_equal(results.load(path.stem, path.parent), pd.read_csv(path), check_exact=True)
+
+
+def test_runs_and_table_keep_the_digest_of_the_code_and_another_digest_makes_runs_anew(tmp_path, monkeypatch):
+    results.record(TOY, tmp_path, tmp_path / "parts", silent)
+    digest = TOY.digest()
+    parts = [json.loads(path.read_text()) for path in (tmp_path / "parts" / "toy").iterdir()]
+    assert {part["digest"] for part in parts} == {digest}
+    assert json.loads((tmp_path / "toy.json").read_text())["digest"] == digest
+    CALLS.clear()
+    results.record(TOY, tmp_path, tmp_path / "parts", silent)
+    assert not CALLS
+    monkeypatch.setattr(Experiment, "digest", lambda self: "another")
+    results.record(TOY, tmp_path, tmp_path / "parts", silent)
+    assert len(CALLS) == 6 and json.loads((tmp_path / "toy.json").read_text())["digest"] == "another"
+
+
+def test_the_line_under_a_figure_names_the_commit_where_it_was_kept(tmp_path, monkeypatch):
+    stamp = runtime.machine_stamp()
+    for commit, end in (({"commit": "abc1234+"}, " · commit abc1234+"), ({}, f" · {stamp['date']}")):
+        old = {key: value for key, value in stamp.items() if key != "commit"}
+        monkeypatch.setattr(runtime, "machine_stamp", lambda old=old, commit=commit: old | commit)
+        results.record(TOY, tmp_path / end[-4:], tmp_path / f"parts{end[-4:]}", silent)
+        assert results.provenance("toy", tmp_path / end[-4:]).endswith(end)
 
 
 def test_a_number_that_is_not_finite_is_refused(tmp_path):
@@ -169,6 +222,56 @@ def test_under_one_condition_every_comparison_must_hold(tmp_path):
     assert row["verdict"] == claims.FAILS and row["conditions"] == {"here": claims.FAILS}
 
 
+def test_a_report_is_wrapped_between_words_and_uses_the_names_of_the_lesson(tmp_path, monkeypatch):
+    write(tmp_path, [0.9, 1.0, 1.1, 1.2, 0.8])
+    claim = Claim("C1", "Something " * 30, "nobody", "99", (replace(BETTER, detail="by very much " * 20),))
+    names = {"score": "marks", "a": "the first"}
+    module = type("module", (), {"CLAIMS": (claim,), "EXPERIMENTS": (TOY,), "NAMES": names})
+    monkeypatch.setattr(experiments, "modules", lambda: [module])
+    text = claims.report(claims.ledger(folder=tmp_path))
+    assert max(map(len, text.splitlines())) <= 96 and "marks, the first − b" in " ".join(text.split())
+    assert {word for line in text.splitlines() for word in line.split()} >= {"Something", "very", "HOLDS", "seeds;"}
+    assert "score" not in text
+
+
+def test_every_line_of_the_published_ledger_fits_and_shows_no_internal_name():
+    rows = claims.ledger()
+    text = claims.report(rows)
+    assert max(map(len, text.splitlines())) <= 96 and "_" not in text
+    once = " ".join(text.split())
+    assert all(" ".join(row["statement"].split()) in once for row in rows)
+
+
+@pytest.mark.parametrize("lesson", [1, "1", "01", "lesson01", "lesson1", " Lesson 1 "])
+def test_a_lesson_has_one_set_of_claims_however_it_is_called(lesson):
+    assert [row["id"] for row in claims.ledger(lesson)] == ["C1", "C2", "C3"]
+    if isinstance(lesson, str):
+        names = [experiment.name for experiment in experiments.find(lesson)]
+        assert names[0] == "lesson01-table" and all(name.startswith("lesson01-") for name in names)
+
+
+@pytest.mark.parametrize("lesson", ["99", "06", "first", "010"])
+def test_a_lesson_without_claims_is_answered_with_those_that_have_some(lesson, capsys):
+    with pytest.raises(ValueError, match="there are claims in 01, 02, 03"):
+        claims.ledger(lesson)
+    with pytest.raises(SystemExit):
+        claims.main(["--lesson", lesson])
+    assert f"no claim is tested in lesson '{lesson}'; there are claims in 01" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--results", "--beside"])
+def test_a_folder_without_tables_is_named(option, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        claims.main([option, str(tmp_path)])
+    assert f"{tmp_path} has no recorded table" in capsys.readouterr().err
+
+
+def test_the_command_for_experiments_says_which_there_are(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["nothing"])
+    assert "no experiment 'nothing'; there are: lesson00-rates" in capsys.readouterr().err
+
+
 def test_another_folder_is_judged_by_the_conditions_that_it_has_whole(tmp_path, monkeypatch):
     both, one = tmp_path / "both", tmp_path / "one"
     for folder, names in ((both, ("toy", "other")), (one, ("toy",))):
@@ -188,23 +291,6 @@ def test_another_folder_is_judged_by_the_conditions_that_it_has_whole(tmp_path, 
     assert claims.ledger(folder=one) == []
 
 
-def test_a_gpu_takes_the_rates_found_on_the_cpu_and_makes_every_run_itself(tmp_path, monkeypatch):
-    found = {"learning_rate": 0.25, "kl": 1.0, "agreement": 0.5, "cross_entropy": 2.0, "tokens": 9, "seconds": 3.0}
-    rows = [("some-rates", "a", 0, metric, value) for metric, value in found.items()]
-    table = pd.DataFrame(rows, columns=["experiment", "arm", "seed", "metric", "value"])
-    table.to_csv(tmp_path / "some-rates.csv", index=False)
-    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path if device == "cpu" else None)
-    monkeypatch.setattr(study, "score", lambda student: {"kl": student})
-    for device, rates in (("cpu", [0.25]), ("cuda", [0.25, 0.25])):
-        asked = []
-        monkeypatch.setattr(runtime, "device", lambda device=device: torch.device(device))
-        runs = [
-            study.run("some-rates", "a", seed, lambda rate, a=asked: (a.append(rate) or 7.0, 1.0)) for seed in (0, 1)
-        ]
-        assert asked == rates and runs[1] == {"kl": 7.0, "seconds": 1.0, "learning_rate": 0.25}
-        assert runs[0] == (found if device == "cpu" else runs[1])
-
-
 @pytest.mark.parametrize(
     "conditions, verdict",
     [
@@ -222,7 +308,7 @@ def test_one_verdict_from_several_conditions(conditions, verdict):
 def test_the_published_ledger_turns_when_its_rows_are_turned(tmp_path):
     """Negate or move every recorded value: no claim of the ledger may keep the verdict of every comparison."""
     for path in results.recorded_folder().glob("*.csv"):
-        table = pd.read_csv(path)
+        table = results.load(path.stem)
         table["value"] = -table["value"] - 5
         table.to_csv(tmp_path / path.name, index=False)
     for before, after in zip(claims.ledger(), claims.ledger(folder=tmp_path)):
@@ -246,19 +332,21 @@ def test_ledger_rows_are_complete():
             assert test["interval"][0] <= test["estimate"] <= test["interval"][1]
 
 
-def test_command_line_prints_the_ledger_as_json():
-    printed = subprocess.run(
-        [sys.executable, "-m", "distill_lessons.course.claims", "--json"], capture_output=True, text=True, check=True
-    )
-    rows = json.loads(printed.stdout)
+def test_command_line_prints_the_ledger_as_json(capsys):
+    claims.main(["--json"])
+    rows = json.loads(capsys.readouterr().out)
     keys = {"id", "statement", "source", "lesson", "arms", "metric", "seeds", "estimate", "interval", "verdict"}
     assert rows and all(keys <= set(row) for row in rows)
+    printed = subprocess.run(
+        [sys.executable, "-m", "distill_lessons.course.claims", "--lesson", "1"], capture_output=True, check=True
+    )
+    assert printed.stdout.decode().startswith("C1 · ")
 
 
 def test_every_table_of_a_gpu_is_of_an_experiment_for_it_and_has_whole_seeds():
     for path in results.recorded_folder("cuda").glob("*.csv"):
         (experiment,) = [each for each in experiments.find(path.stem) if each.name == path.stem]
-        table, about = pd.read_csv(path), json.loads(path.with_suffix(".json").read_text())
+        table, about = results.load(path.stem, path.parent), json.loads(path.with_suffix(".json").read_text())
         assert "cuda" in experiment.devices and about["device"] != "cpu"
         seeds = set(table.seed)
         assert seeds <= set(experiment.seeds) and len(seeds) == about["seeds"]
@@ -276,66 +364,11 @@ def test_every_recorded_table_belongs_to_an_experiment_and_has_all_its_runs():
         assert results.provenance(name)
 
 
-@pytest.mark.parametrize("lesson", [lesson00, lesson01_language], ids=lambda module: module.__name__.rsplit(".", 1)[1])
-def test_the_best_learning_rate_is_not_an_end_of_the_list(lesson):
-    """A best rate at the end means that the list was too short, and that an arm was not given its best."""
-    search = next(experiment for experiment in lesson.EXPERIMENTS if experiment.name.endswith("-rates"))
-    for arm in lesson.ARMS:
-        rate = language.best_rate(search.name, arm)
-        assert lesson.RATES[0] < rate < lesson.RATES[-1], (arm, rate)
-
-
 def test_two_tables_are_paired_by_seed(tmp_path):
     write(tmp_path, [1.0, 2.0, 3.0, 4.0, 5.0])
     other = pd.DataFrame({"experiment": "more", "arm": "c", "seed": range(5), "metric": "score", "value": 0.5})
     other.to_csv(tmp_path / "more.csv", index=False)
     there = Comparison("here", "", "toy + more", "score", "a", "c")
-    table = pd.read_csv(tmp_path / "toy.csv")
+    table = results.load("toy", tmp_path)
     expected = results.per_seed(table, "score", "a").mean() - 0.5
     assert there.interval(tmp_path).estimate == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("name", ["lesson04-rates", "lesson04-epochs-rates", "lesson05-rates", "lesson08-rates"])
-def test_the_best_rate_of_a_search_has_a_worse_one_on_either_side(name):
-    table = results.load(name)
-    for arm in table.arm.unique():
-        found = table[table.arm == arm].set_index("metric").value
-        tried = {
-            float(metric.removeprefix("validation at ")): value
-            for metric, value in found.items()
-            if metric.startswith("validation at ")
-        }
-        assert min(tried) < float(f"{found['learning_rate']:.2g}") < max(tried), (arm, tried)
-        assert min(tried, key=tried.get) == float(f"{found['learning_rate']:.2g}")
-
-
-def test_lesson_07_takes_the_rate_that_is_best_over_all_seeds_of_a_search(tmp_path, monkeypatch):
-    rows = [("steps", 5, 0.003, 0.9), ("steps", 6, 0.003, 0.7), ("steps", 5, 0.006, 0.8), ("steps", 6, 0.006, 0.9),
-            ("mistake", 5, 0.003, 0.4), ("mistake", 5, 0.006, 0.3)]  # fmt: skip
-    table = pd.DataFrame([(arm, seed, f"validation at {rate:g}", value) for arm, seed, rate, value in rows],
-                         columns=["arm", "seed", "metric", "value"])  # fmt: skip
-    table.to_csv(tmp_path / "some-rates.csv", index=False)
-    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path)
-    found = {arm: lesson07.rate_of(arm, "some-rates") for arm in ("steps", "mistake, equal steps", "shuffled")}
-    assert found == {"steps": 0.006, "mistake, equal steps": 0.003, "shuffled": 0.006}
-
-
-@pytest.mark.parametrize("name, arm", [("lesson07-rates", "teacher's steps"), ("lesson07-word-rates", "answer")])
-def test_every_recorded_search_of_lesson_07_can_be_read(name, arm):
-    table = results.load(name)
-    tried = {float(m.removeprefix("validation at ")) for m in table.metric if m.startswith("validation at ")}
-    assert lesson07.rate_of(arm, name) in tried
-
-
-def test_a_search_goes_on_until_the_best_rate_lies_between_two_others(monkeypatch):
-    monkeypatch.setattr(study, "score", lambda student, split="test": {"kl": student, "split": len(split)})
-    for best in (2.0, -3.0, 0.0):
-        tried = []
-
-        def learned(rate, best=best, tried=tried):
-            tried.append(rate)
-            return abs(np.log2(rate) - best), 1.0
-
-        found = study.search(learned, first=1.0)
-        assert found["learning_rate"] == 2.0**best and len(set(tried)) == len(tried)
-        assert min(tried) < 2.0**best < max(tried)

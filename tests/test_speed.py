@@ -1,14 +1,17 @@
 """Clocks, percentiles, the queue, memory and energy: against arithmetic, and against models that sleep."""
 
+import ast
 import functools
 import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from test_pairs import small_llama
 
+from distill_lessons import economics
 from distill_lessons.evaluation import speed
 
 
@@ -107,17 +110,94 @@ def doubled(tensor):
     return (tensor + 1).sum()
 
 
-def broken(tensor):
-    raise KeyError("no such tensor")
-
-
 def test_the_peak_is_what_the_model_and_its_use_need():
     assert speed.peak_memory(tensor_of, doubled, 200) == pytest.approx(400, abs=60)
-    with pytest.raises(RuntimeError, match="measuring memory failed: KeyError"):
-        speed.peak_memory(tensor_of, broken, 1)
+
+
+@pytest.mark.parametrize(
+    "said, told", [(b"Traceback\nKeyError: 'no such tensor'\n", "KeyError"), (b"", "it was killed")]
+)
+def test_a_process_that_came_to_no_end_is_told(monkeypatch, said, told):
+    done = types.SimpleNamespace(returncode=1, stdout=b"", stderr=said)
+    monkeypatch.setattr(speed.subprocess, "run", lambda *arguments, **options: done)
+    with pytest.raises(RuntimeError, match=f"measuring memory failed: {told}"):
+        speed.peak_memory(tensor_of, doubled, 1)
+
+
+def test_the_speed_of_generation_counts_the_tokens_of_all_prompts(monkeypatch):
+    asked, clock = [], [0.0]
+
+    def generate(model, tokenizer, prompts, max_new_tokens, **how):
+        asked.append((len(prompts), max_new_tokens, how))
+        clock[0] += (9.0, 0.5, 0.4, 7.0)[len(asked) - 1]  # the first is the warm-up
+
+    monkeypatch.setattr(speed.generation, "generate", generate)
+    monkeypatch.setattr(speed, "time", types.SimpleNamespace(perf_counter=lambda: clock[0]))
+    found = speed.generation_speed(None, None, ["a", "b", "c", "d"], new_tokens=10, repeats=3)
+    assert found == pytest.approx(4 * 10 / 0.5)
+    assert len(asked) == 4 and asked[1] == (4, 10, {"min_new_tokens": 10, "batch_size": 4})
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, None])
+def test_counts_are_counts(count):
+    calls = [
+        lambda: speed.token_times(Sleeper(), torch.zeros(1, 2, dtype=torch.long), count),
+        lambda: speed.timed(lambda: None, count),
+        lambda: speed.generation_speed(None, None, ["a"], count),
+        lambda: speed.generation_speed(None, None, ["a"], repeats=count),
+        lambda: speed.poisson(1.0, count),
+        lambda: speed.queue([0.0], lambda batch: 1.0, count),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="must be a whole number of at least 1"):
+            call()
+    if count != 0:
+        for call in (
+            lambda: speed.percentiles([1.0, 2.0], count),
+            lambda: speed.timed(lambda: None, 1, count),
+            lambda: speed.response_times(Sleeper(), [[1]], 1, count),
+        ):
+            with pytest.raises(ValueError, match="warm_up must be a whole number of at least 0"):
+                call()
+
+
+def test_nothing_to_time_and_what_was_not_measured_are_said():
+    for call in (lambda: speed.response_times(Sleeper(), [], 3), lambda: speed.generation_speed(None, None, [])):
+        with pytest.raises(ValueError, match="there is no prompt"):
+            call()
+    with pytest.raises(ValueError, match="latencies must be finite"):
+        speed.percentiles([1.0, float("nan")])
+    with pytest.raises(ValueError, match="arrivals must ascend"):
+        speed.queue([1.0, 0.5], lambda count: 1.0, 1)
+    with pytest.raises(ValueError, match="the rate must be a positive finite number, and it is 0"):
+        speed.poisson(0, 5)
+    with pytest.raises(ValueError, match="nothing was measured"):
+        speed.measured({})
+    serve = speed.measured({2: 1.0, 16: 2.0})
+    for count in (1, 17):
+        with pytest.raises(ValueError, match=f"batches of 2 to 16 were measured, and one of {count} is asked about"):
+            serve(count)
+
+
+def top_level_imports(path):
+    return {
+        each.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import) for each in node.names
+    }
+
+
+def test_what_windows_has_not_is_imported_only_where_it_is_used():
+    for path in Path(speed.__file__).parent.glob("*.py"):
+        assert not top_level_imports(path) & {"resource", "fcntl", "pwd", "grp"}, path.name
+
+
+def test_nothing_in_these_rooms_prints():
+    for path in (*Path(speed.__file__).parent.glob("*.py"), *Path(economics.__file__).parent.glob("*.py")):
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert "print" not in [getattr(call, "id", None) for call in calls], path.name
 
 
 def test_energy():
     assert speed.energy_per_million(1000, 360) == pytest.approx(0.1)  # 1,000 s at 360 W
-    with pytest.raises(ValueError, match="must be positive"):
-        speed.energy_per_million(0, 10)
+    for wrong in ((0, 10), (10, 0), (float("nan"), 10), (10, float("inf")), (None, 10)):
+        with pytest.raises(ValueError, match="must be a positive finite number"):
+            speed.energy_per_million(*wrong)

@@ -130,13 +130,21 @@ def test_short_rows_without_padding_are_the_models_own_in_float32_and_plain_prod
         assert (rough[name] - gradient).norm() <= 0.05 * gradient.norm() + 1e-4, name
 
 
-def test_layers_that_belong_to_two_models_are_put_back():
-    one, other = small_llama(), small_llama()
-    one.model.layers[0] = other.model.layers[0]
-    with pytest.raises(KeyError), unpadded.running(one):
-        assert {model.config._attn_implementation for model in (one, other)} == {"unpadded"}
+def test_the_attention_is_put_back():
+    model = small_llama()
+    with pytest.raises(KeyError), unpadded.running(model):
+        assert unpadded.attention_of(model) == "unpadded"
         raise KeyError
-    assert {model.config._attn_implementation for model in (one, other)} == {"sdpa"}
+    assert unpadded.attention_of(model) == "sdpa"
+
+
+def test_a_layer_that_belongs_to_another_model_runs_padded_and_right():
+    one, other = small_llama().eval(), small_llama()
+    one.model.layers[0] = other.model.layers[0]
+    batch = collate(examples(5))
+    assert not unpadded.possible(one, batch, batch["labels"] != -100)
+    states = response_states(one, batch, lambda states: states)
+    torch.testing.assert_close(one.lm_head(states), response_logits(one, batch)[0])
 
 
 def test_adapters_learn_the_same(monkeypatch):

@@ -10,6 +10,8 @@ without qualification if it holds under all its conditions, and "under a conditi
 import argparse
 import json
 import math
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +23,10 @@ HOLDS = "holds"
 FAILS = "does not hold"
 OPEN = "not distinguishable here"
 CONDITION = "holds under a condition"
+
+WIDTH = 96  # columns: what a notebook shows without breaking a line
+
+Row = dict  # a claim's row of the ledger, as `judge` makes it; its "comparisons" are of the same kind
 
 
 @dataclass(frozen=True)
@@ -45,17 +51,19 @@ class Comparison:
     high: float = math.inf
     unit: str = ""
 
-    def recorded(self, folder):
+    def recorded(self, folder: Path) -> bool:
         """Whether all its tables are in a folder."""
         return all((folder / f"{name}.csv").is_file() for name in self.experiment.split(" + "))
 
-    def interval(self, folder=None):
+    def interval(self, folder: str | Path | None = None) -> results.Interval:
+        """The mean over seeds with its 95% interval, from the recorded rows in `folder`."""
         table = pd.concat([results.load(name, folder) for name in self.experiment.split(" + ")])
         if self.other is None:
             return results.bootstrap_interval(results.per_seed(table, self.metric, self.arm))
         return results.paired_difference(table, self.metric, self.arm, self.other)
 
-    def verdict(self, interval):
+    def verdict(self, interval: results.Interval) -> str:
+        """HOLDS, FAILS or OPEN."""
         if self.low < interval.low and interval.high < self.high:
             return HOLDS
         if interval.high < self.low or interval.low > self.high:
@@ -71,24 +79,25 @@ class Claim:
     statement: str
     source: str
     lesson: str
-    comparisons: tuple
+    comparisons: tuple[Comparison, ...]
 
 
-def together(verdicts):
+def together(verdicts: Sequence[str]) -> str:
     """One verdict from several tests of the same thing: it holds if all do, and fails if one does."""
     if all(verdict == HOLDS for verdict in verdicts):
         return HOLDS
     return FAILS if FAILS in verdicts else OPEN
 
 
-def overall(verdicts):
+def overall(verdicts: Iterable[str]) -> str:
     """One verdict from those of the conditions: a claim that holds under some of them only holds under a condition."""
+    verdicts = list(verdicts)
     if HOLDS in verdicts and any(verdict != HOLDS for verdict in verdicts):
         return CONDITION
     return together(verdicts)
 
 
-def judge(claim, folder=None):
+def judge(claim: Claim, folder: str | Path | None = None) -> Row:
     """A claim's ledger row, computed from the recorded rows in `folder`.
 
     Returns:
@@ -132,15 +141,23 @@ def judge(claim, folder=None):
     }
 
 
-def ledger(lesson=None, folder=None):
-    """All claims, judged, in order of their number; or those of one lesson.
+def ledger(lesson: str | int | None = None, folder: str | Path | None = None) -> list[Row]:
+    """All claims, judged, in order of their number; or those of one lesson: 1, "1", "01" and "lesson01" are the same.
 
     In another folder of results not everything may be recorded: conditions are left out there whose tables are missing.
+
+    Raises:
+        ValueError: no claim is tested in that lesson; says in which there are some.
     """
     from distill_lessons.course import experiments
 
     every = [claim for module in experiments.modules() for claim in getattr(module, "CLAIMS", ())]
-    every = sorted((claim for claim in every if lesson in (None, claim.lesson)), key=lambda claim: int(claim.id[1:]))
+    every.sort(key=lambda claim: int(claim.id[1:]))
+    if lesson is not None:
+        there = sorted({claim.lesson for claim in every})
+        every = [claim for claim in every if claim.lesson == experiments.number(lesson)]
+        if not every:
+            raise ValueError(f"no claim is tested in lesson {lesson!r}; there are claims in {', '.join(there)}")
     if folder is not None:
         every = [part for claim in every if (part := _recorded(claim, Path(folder))).comparisons]
     return [judge(claim, folder) for claim in every]
@@ -152,31 +169,41 @@ def _recorded(claim, folder):
     return replace(claim, comparisons=tuple(test for test in claim.comparisons if test.condition not in missing))
 
 
-def claimed(low, high):
+def claimed(low: float | None, high: float | None) -> str:
     """Where the claim puts the difference, in words."""
     if high is None:
         return f"above {low:g}"
     return f"below {high:g}" if low is None else f"{low:g} to {high:g}"
 
 
-def report(rows):
-    """The ledger as text: a claim a paragraph, under each condition its verdict and its comparisons, a line each."""
+def report(rows: Iterable[Row]) -> str:
+    """The ledger as text of WIDTH columns: a claim a paragraph, under each condition its verdict and its comparisons."""
     lines = []
     for row in rows:
-        lines.append(f"{row['id']} · {row['statement']} ({row['source']})")
+        lines += _wrapped(f"{row['id']} · {row['statement']} ({row['source']})", "")
         for condition, verdict in row["conditions"].items():
-            lines.append(f"  {condition} → {verdict}")
+            lines += _wrapped(f"{condition} → {verdict}", "  ")
             for test in row["comparisons"]:
                 if test["condition"] == condition:
-                    lines.append(f"    {comparison_line(test)}")
+                    lines += _wrapped(comparison_line(test), "    ")
         named = [condition for condition, verdict in row["conditions"].items() if verdict == HOLDS]
         where = f": {'; '.join(named)}" if row["verdict"] == CONDITION else ""
-        lines.append(f"  {row['verdict'].upper()}{where}")
-        lines.append("")
+        lines += [*_wrapped(f"{row['verdict'].upper()}{where}", "  "), ""]
     return "\n".join(lines).rstrip()
 
 
-def markdown(rows):
+def _wrapped(text, indent):
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def markdown(rows: Iterable[Row]) -> str:
     """The ledger as a Markdown table, a claim a row, with the conditions behind its verdict: the README's."""
     lines = ["| claim | verdict | where |", "|---|---|---|"]
     for row in rows:
@@ -190,7 +217,7 @@ def markdown(rows):
     return "\n".join(lines)
 
 
-def beside(rows, others, names):
+def beside(rows: Iterable[Row], others: Iterable[Row], names: Sequence[str]) -> str:
     """Two ledgers as a Markdown table, a row for every comparison that both have; `names` are their headings."""
     lines = [f"| claim | comparison | claimed | {' | '.join(names)} |", "|---|---|---|---|---|"]
     found = {(row["id"], *_key(test)): test for row in others for test in row["comparisons"]}
@@ -217,37 +244,58 @@ def _figure(test):
     return f"{test['estimate']:+.3g}" + ("" if low == high else f" [{low:+.3g}, {high:+.3g}]")
 
 
-def comparison_line(test):
-    """What was expected and what came, in one line."""
-    arms = " − ".join(test["arms"])
+def comparison_line(test: Row) -> str:
+    """What was expected and what came, in one line, with the names that the lesson gives to metric and arms."""
+    names = _names(test["experiment"])
+    metric, *arms = (names.get(name, name.replace("_", " ")) for name in (test["metric"], *test["arms"]))
     unit = f" {test['unit']}" if test["unit"] else ""
     detail = f"{test['detail']}: " if test["detail"] else ""
     return (
-        f"{detail}{test['metric']}, {arms} = {_figure(test)}{unit}, "
+        f"{detail}{metric}, {' − '.join(arms)} = {_figure(test)}{unit}, "
         f"{test['seeds']} seed{'s' if test['seeds'] != 1 else ''}; claimed {claimed(*test['expected'])}"
         f" → {test['verdict']}"
     )
 
 
-def show(lesson, folder=None):
+def _names(experiment):
+    """What metrics and arms of a table, or of two, are called on a page: the NAMES of the modules that record them."""
+    from distill_lessons.course import experiments
+
+    names, tables = {}, experiment.split(" + ")
+    for module in experiments.modules():
+        if any(each.name in tables for each in getattr(module, "EXPERIMENTS", ())):
+            names |= getattr(module, "NAMES", {})
+    return names
+
+
+def show(lesson: str | int, folder: str | Path | None = None) -> None:
     """Print a lesson's own rows of the ledger."""
     print(report(ledger(lesson, folder)))
 
 
-def main():
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; exits with a sentence where there is no such lesson, or nothing recorded."""
     parser = argparse.ArgumentParser(
         prog="python -m distill_lessons.course.claims", description="The ledger of claims."
     )
     parser.add_argument("--json", action="store_true", help="a list of objects instead of text")
     parser.add_argument("--markdown", action="store_true", help="a table, as in the README")
-    parser.add_argument("--lesson", help="only this lesson's, for example 02")
+    parser.add_argument("--lesson", help="only this lesson's, for example 2")
     parser.add_argument("--results", type=Path, help="folder of recorded tables, by default data/results/cpu")
     parser.add_argument("--beside", type=Path, help="compare with the tables in another folder, as a Markdown table")
-    options = parser.parse_args()
-    rows = ledger(options.lesson, options.results)
+    options = parser.parse_args(arguments)
+    try:
+        rows, others = (
+            ledger(options.lesson, folder) if place == 0 or folder else []
+            for place, folder in enumerate((options.results, options.beside))
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    for folder, found in ((options.results, rows), (options.beside, others)):
+        if folder and not found:
+            parser.error(f"{folder} has no recorded table that one of these claims is judged by")
     if options.beside:
-        names = [(options.results or results.recorded_folder()).name, options.beside.name]
-        print(beside(rows, ledger(options.lesson, options.beside), names))
+        print(beside(rows, others, [(options.results or results.recorded_folder()).name, options.beside.name]))
     elif options.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:

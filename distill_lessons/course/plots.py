@@ -1,16 +1,23 @@
 """The course's figures: one look, a handful of kinds. A title says what is seen; every axis has a name and a unit."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from distill_lessons.course import results
+
+Colour = tuple[float, float, float] | str
 
 COLOURS = sns.color_palette("colorblind")
 TEACHER, STUDENT, CONTROL, WARNING = COLOURS[0], COLOURS[1], COLOURS[7], COLOURS[3]
 
 
-def use_style():
+def use_style() -> None:
     """The look of the course; call it once at the top of a notebook."""
     sns.set_theme(context="notebook", style="ticks", palette="colorblind")
     plt.rcParams.update(
@@ -30,14 +37,24 @@ def use_style():
     )
 
 
-def finish(axes, title, x, y):
+def finish(axes: Axes, title: str, x: str, y: str) -> Axes:
     """Name a figure: its finding as the title, and both axes with units. Returns the axes."""
     axes.set(xlabel=x, ylabel=y)
     axes.set_title(title, pad=12)
     return axes
 
 
-def arms(table, metric, names, title, x, axes=None, better="higher", scale=1.0, colours=None):
+def arms(
+    table: pd.DataFrame,
+    metric: str,
+    names: Mapping[str, str],
+    title: str,
+    x: str,
+    axes: Axes | None = None,
+    better: str = "higher",
+    scale: float = 1.0,
+    colours: Sequence[Colour] | None = None,
+) -> Axes:
     """A dot an arm with its 95% interval over seeds, and each seed as a faint dot: compare arms at a glance.
 
     Args:
@@ -61,7 +78,17 @@ def arms(table, metric, names, title, x, axes=None, better="higher", scale=1.0, 
     return finish(axes, title, f"{x} · {better} is better", "")
 
 
-def sweep(table, metric, arms_by_line, title, x, y, axes=None, scale=1.0, colours=COLOURS):
+def sweep(
+    table: pd.DataFrame,
+    metric: str,
+    arms_by_line: Mapping[str, Mapping[float, str]],
+    title: str,
+    x: str,
+    y: str,
+    axes: Axes | None = None,
+    scale: float = 1.0,
+    colours: Iterable[Colour] = COLOURS,
+) -> Axes:
     """A line per method over a numeric setting, with a band for the 95% interval over seeds.
 
     Args:
@@ -81,8 +108,19 @@ def sweep(table, metric, arms_by_line, title, x, y, axes=None, scale=1.0, colour
     return finish(axes, title, x, y)
 
 
-def heatmap(values, rows, columns, title, x, y, axes=None, form=".2f", colours="viridis", unit=""):
-    """Numbers on a grid, each written in its cell."""
+def heatmap(
+    values: ArrayLike,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+    x: str,
+    y: str,
+    axes: Axes | None = None,
+    form: str = ".2f",
+    colours: str = "viridis",
+    unit: str = "",
+) -> Axes:
+    """Numbers ``[rows, columns]`` on a grid, each written in its cell."""
     axes = axes or plt.subplots(figsize=(7.2, 5.6))[1]
     sns.heatmap(values, annot=True, fmt=form, cmap=colours, xticklabels=columns, yticklabels=rows, ax=axes,
                 annot_kws={"fontsize": 8}, cbar_kws={"label": unit})  # fmt: skip
@@ -90,7 +128,14 @@ def heatmap(values, rows, columns, title, x, y, axes=None, form=".2f", colours="
     return finish(axes, title, x, y)
 
 
-def distributions(probabilities, labels, title, axes=None, names=None, y="probability"):
+def distributions(
+    probabilities: ArrayLike,
+    labels: Sequence[str],
+    title: str,
+    axes: Axes | None = None,
+    names: Sequence[str] | None = None,
+    y: str = "probability",
+) -> Axes:
     """Bars side by side: one group a label, one colour a distribution.
 
     Args:

@@ -6,14 +6,17 @@ break-even of three queries is not four. Money is a number in the one currency o
 
 import datetime
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from fractions import Fraction
-from numbers import Rational, Real
+from numbers import Integral, Rational, Real
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+Amount = Real | Decimal  # any number: of Python, numpy, decimal or fractions
 NEVER = "never"
 DAY = 24 * 3600  # seconds
 
@@ -21,22 +24,36 @@ DAY = 24 * 3600  # seconds
 # --- Amounts and prices -----------------------------------------------------------------------------------------------
 
 
-def exact(amount, name="the amount", low=0, high=None, above=False):
-    """A number as the fraction that its decimal notation stands for.
+def exact(
+    amount: Amount, name: str = "the amount", low: int | None = 0, high: int | None = None, above: bool = False
+) -> Fraction:
+    """A number as the fraction that its decimal notation stands for, in Python's own integers, which never overflow.
 
     Args:
-        low, high: the bounds that it may reach; `above` if it must be over `low`.
+        low, high: the bounds that it may reach, None for none; `above` if it must be over `low`.
     Raises:
         ValueError: it is no finite number, or out of bounds; says which and names it.
     """
-    if isinstance(amount, bool) or not isinstance(amount, (Real, Decimal)) or not math.isfinite(amount):
+    found = None
+    if isinstance(amount, Rational) and not isinstance(amount, bool):
+        found = Fraction(int(amount.numerator), int(amount.denominator))  # numpy's integers would wrap around
+    elif isinstance(amount, (Real, Decimal)) and not isinstance(amount, bool) and math.isfinite(amount):
+        found = Fraction(str(amount))
+    if found is None:
         raise ValueError(f"{name} must be a finite number, and it is {amount!r}")
-    found = Fraction(amount) if isinstance(amount, (Rational, Decimal)) else Fraction(str(amount))
-    if found < low or (above and found == low):
-        raise ValueError(f"{name} must be {'over' if above else 'at least'} {low}, and it is {float(found):g}")
+    if low is not None and (found < low or (above and found == low)):
+        raise ValueError(f"{name} must be {'over' if above else 'at least'} {low}, and it is {_short(found)}")
     if high is not None and found > high:
-        raise ValueError(f"{name} must be at most {high}, and it is {float(found):g}")
+        raise ValueError(f"{name} must be at most {high}, and it is {_short(found)}")
     return found
+
+
+def _short(amount):
+    """A fraction for a message; one that is larger than any float is written out."""
+    try:
+        return f"{float(amount):g}"
+    except OverflowError:
+        return str(amount)
 
 
 @dataclass(frozen=True)
@@ -50,12 +67,14 @@ class Price:
         source: a price list, an invoice, or "assumed".
     """
 
-    amount: float
+    amount: Amount
     unit: str
     date: str
     source: str
 
     def __post_init__(self):
+        if not isinstance(self.unit, str):
+            raise ValueError(f"a unit reads like 'USD per hour', and this is {self.unit!r}")
         exact(self.amount, f"the price in {self.unit}")
         if self.unit.count(" per ") != 1 or not all(part.strip() for part in self.unit.split(" per ")):
             raise ValueError(f"a unit reads like 'USD per hour', and this is {self.unit!r}")
@@ -67,18 +86,18 @@ class Price:
             raise ValueError(f"where is the price of {self.amount} {self.unit} from? Give its source, or 'assumed'")
 
     @property
-    def currency(self):
+    def currency(self) -> str:
         return self.unit.split(" per ")[0]
 
     @property
-    def per(self):
+    def per(self) -> str:
         return self.unit.split(" per ")[1]
 
-    def __str__(self):
-        return f"{self.amount:g} {self.unit} ({self.source}, {self.date})"
+    def __str__(self) -> str:
+        return f"{float(exact(self.amount)):g} {self.unit} ({self.source}, {self.date})"
 
 
-def amount_of(price, per, name):
+def amount_of(price: Price, per: str, name: str) -> Fraction:
     """A price's amount as a fraction, if it is per what the sum needs.
 
     Raises:
@@ -91,7 +110,7 @@ def amount_of(price, per, name):
     return exact(price.amount, name)
 
 
-def one_currency(*prices):
+def one_currency(*prices: Price) -> str:
     """The currency of all prices.
 
     Raises:
@@ -110,14 +129,14 @@ def one_currency(*prices):
 class Generation:
     """The teacher's answers that become training data. Tokens are of one response; filters keep `kept` of all asked for."""
 
-    responses: int  # that are to be left after filtering
-    kept: float
-    tokens_in: float
-    tokens_out: float
+    responses: Amount  # that are to be left after filtering
+    kept: Amount
+    tokens_in: Amount
+    tokens_out: Amount
     price_in: Price  # per million tokens
     price_out: Price
 
-    def cost(self):
+    def cost(self) -> Fraction:
         asked = exact(self.responses, "responses", above=True) / exact(self.kept, "the share kept", 0, 1, above=True)
         return asked * _tokens_cost(self)
 
@@ -126,21 +145,21 @@ class Generation:
 class Training:
     """`runs` counts the searches and failures too, not only the run that is kept."""
 
-    hours: float  # of one run
-    runs: int
+    hours: Amount  # of one run
+    runs: Amount
     price: Price  # per hour
 
-    def cost(self):
+    def cost(self) -> Fraction:
         hours = exact(self.hours, "hours of training") * exact(self.runs, "training runs")
         return hours * amount_of(self.price, "hour", "the price of training")
 
 
 @dataclass(frozen=True)
 class Engineering:
-    days: float
+    days: Amount
     rate: Price  # per day
 
-    def cost(self):
+    def cost(self) -> Fraction:
         return exact(self.days, "days of engineering") * amount_of(self.rate, "day", "the rate of an engineer")
 
 
@@ -148,10 +167,10 @@ class Engineering:
 class Evaluation:
     """Items that a person or a judge looks at before the student may serve."""
 
-    items: int
+    items: Amount
     price: Price  # per item
 
-    def cost(self):
+    def cost(self) -> Fraction:
         return exact(self.items, "items of evaluation") * amount_of(self.price, "item", "the price of an item")
 
 
@@ -162,12 +181,12 @@ class Evaluation:
 class TokenPriced:
     """Somebody else's server: paid by the token. Tokens are of one query."""
 
-    tokens_in: float
-    tokens_out: float
+    tokens_in: Amount
+    tokens_out: Amount
     price_in: Price  # per million tokens
     price_out: Price
 
-    def cost(self, queries_per_day):
+    def cost(self, queries_per_day: Amount) -> Fraction:
         return exact(queries_per_day, "queries a day", above=True) * _tokens_cost(self)
 
 
@@ -185,30 +204,39 @@ class Hosted:
     """
 
     price: Price
-    tokens_per_second: float
-    tokens: float
-    utilisation: float
-    spare: int = 0
+    tokens_per_second: Amount
+    tokens: Amount
+    utilisation: Amount
+    spare: Amount = 0
     fixed: Price | None = None
 
-    def capacity(self):
+    def capacity(self) -> Fraction:
         """Queries a day that one machine serves."""
         speed = exact(self.tokens_per_second, "tokens a second", above=True)
         share = exact(self.utilisation, "utilisation", 0, 1, above=True)
         return DAY * speed * share / exact(self.tokens, "tokens a query", above=True)
 
-    def machines(self, queries_per_day):
+    def machines(self, queries_per_day: Amount) -> int:
         """Machines that run at that load, the spare ones included."""
         needed = math.ceil(exact(queries_per_day, "queries a day", above=True) / self.capacity())
-        return needed + math.ceil(exact(self.spare, "spare machines"))
+        return needed + self.spares()
 
-    def machine_day(self):
+    def spares(self) -> int:
+        """The spare machines; half a one is refused, since machines come whole."""
+        found = exact(self.spare, "spare machines")
+        if found.denominator != 1:
+            raise ValueError(f"spare machines come whole, and {float(found):g} came")
+        return int(found)
+
+    def machine_day(self) -> Fraction:
+        """What one machine costs a day."""
         return 24 * amount_of(self.price, "hour", "the price of a machine")
 
-    def fixed_day(self):
+    def fixed_day(self) -> Fraction:
+        """What is paid a day, whatever the load."""
         return Fraction(0) if self.fixed is None else amount_of(self.fixed, "day", "the fixed cost")
 
-    def cost(self, queries_per_day):
+    def cost(self, queries_per_day: Amount) -> Fraction:
         return self.machines(queries_per_day) * self.machine_day() + self.fixed_day()
 
 
@@ -222,11 +250,13 @@ def _tokens_cost(what):
     return (paid_in + paid_out) / 10**6
 
 
-def price_per_million_tokens(price, tokens_per_second, utilisation=1.0):
+def price_per_million_tokens(price: Price, tokens_per_second: Amount, utilisation: Amount = 1.0) -> float:
     """What a million tokens cost on a machine paid by the hour, as a number in the price's currency.
 
     Args:
         price: a `Price` per hour. tokens_per_second: measured. utilisation: share of the hour in which it works.
+    Raises:
+        ValueError: the price is not per hour, the speed not positive, or the share not over 0 and at most 1.
     """
     speed = exact(tokens_per_second, "tokens a second", above=True)
     share = exact(utilisation, "utilisation", 0, 1, above=True)
@@ -236,7 +266,9 @@ def price_per_million_tokens(price, tokens_per_second, utilisation=1.0):
 # --- The published sum, and what it leaves out ------------------------------------------------------------------------
 
 
-def break_even_queries(upfront_cost, teacher_cost_per_query, student_cost_per_query):
+def break_even_queries(
+    upfront_cost: Amount, teacher_cost_per_query: Amount, student_cost_per_query: Amount
+) -> int | None:
     """The least whole number of queries after which the saving has paid the upfront cost; None if it never does.
 
     A student that saves nothing a query never pays, whatever was paid for it.
@@ -250,7 +282,13 @@ def break_even_queries(upfront_cost, teacher_cost_per_query, student_cost_per_qu
     return math.ceil(upfront / (teacher - student)) if teacher > student else None
 
 
-def break_even_days(upfront_cost, teacher_cost_per_query, student_cost_per_query, queries_per_day, fixed_per_day=0):
+def break_even_days(
+    upfront_cost: Amount,
+    teacher_cost_per_query: Amount,
+    student_cost_per_query: Amount,
+    queries_per_day: Amount,
+    fixed_per_day: Amount = 0,
+) -> float | None:
     """The same in days, a float; `fixed_per_day` is paid for the student's server whether it is used or not.
 
     Raises:
@@ -267,16 +305,25 @@ def break_even_days(upfront_cost, teacher_cost_per_query, student_cost_per_query
     return days_to_pay(exact(upfront_cost, "the upfront cost"), traffic * saving - fixed)
 
 
-def days_to_pay(upfront, saving_per_day):
-    """Days after which a daily saving has paid `upfront`; None if it saves nothing."""
-    return float(upfront / saving_per_day) if saving_per_day > 0 else None
+def days_to_pay(upfront: Amount, saving_per_day: Amount) -> float | None:
+    """Days after which a daily saving has paid `upfront`; None if it saves nothing.
+
+    Raises:
+        ValueError: `upfront` is negative, or one of the two is no finite number.
+    """
+    upfront, saving = exact(upfront, "the upfront cost"), exact(saving_per_day, "the saving a day", low=None)
+    return float(upfront / saving) if saving > 0 else None
 
 
-def minimum_queries_per_day(fixed_per_day, teacher_cost_per_query, student_cost_per_query=0):
+def minimum_queries_per_day(
+    fixed_per_day: Amount, teacher_cost_per_query: Amount, student_cost_per_query: Amount = 0
+) -> int | None:
     """The least whole number of queries a day at which the saving is over the fixed cost: under it, it never pays.
 
     Returns:
         int, or None if the student saves nothing a query.
+    Raises:
+        ValueError: as `break_even_queries`.
     """
     fixed = exact(fixed_per_day, "the fixed cost a day")
     saving = exact(teacher_cost_per_query, "the teacher's cost a query") - exact(
@@ -285,7 +332,7 @@ def minimum_queries_per_day(fixed_per_day, teacher_cost_per_query, student_cost_
     return math.floor(fixed / saving) + 1 if saving > 0 else None
 
 
-def least_traffic(teacher_cost_per_query, server):
+def least_traffic(teacher_cost_per_query: Amount, server: Hosted) -> int | None:
     """The least whole number of queries a day at which a server of your own costs less than asking the teacher.
 
     With more traffic it pays too, but for a stretch after each point at which one more machine has to be started.
@@ -294,13 +341,15 @@ def least_traffic(teacher_cost_per_query, server):
         server: a `Hosted`.
     Returns:
         int, or None if even full machines cost more than the teacher.
+    Raises:
+        ValueError: an amount is out of bounds; names it.
     """
     query = exact(teacher_cost_per_query, "the teacher's cost a query")
     capacity, machine = server.capacity(), server.machine_day()
     gain = query * capacity - machine  # of one more machine, if it is full
     if gain <= 0:
         return None
-    always = math.ceil(exact(server.spare, "spare machines")) * machine + server.fixed_day()
+    always = server.spares() * machine + server.fixed_day()
     needed = math.floor(always / gain) + 1  # machines, so that they pay for what is always paid
     while True:
         traffic = math.floor((needed * machine + always) / query) + 1
@@ -322,55 +371,82 @@ class Case:
         retrain_every: days after which the student is made anew; None for never.
         retrain_parts: names of `once` that are paid again each time.
         passed_on: share of queries that the student hands to the teacher, which are paid at both.
-        errors_more: share of all queries that go wrong because of the student, on top of the teacher's own errors.
+        errors_more: share of all queries that go wrong because of the student, on top of the teacher's own errors; only
+            those that it does not hand on can.
         error_price: a `Price` per error; None if an error costs nothing.
+    Raises:
+        ValueError: two currencies; a share is not between 0 and 1, or the two together are over 1; no traffic; retraining
+            repeats what is not there, or twice; errors without a price.
     """
 
-    queries_per_day: float
-    once: dict
+    queries_per_day: Amount
+    once: Mapping[str, Generation | Training | Engineering | Evaluation]
     teacher: TokenPriced | Hosted
     student: TokenPriced | Hosted
-    retrain_every: float | None = None
-    retrain_parts: tuple = ()
-    passed_on: float = 0.0
-    errors_more: float = 0.0
+    retrain_every: Amount | None = None
+    retrain_parts: Sequence[str] = ()
+    passed_on: Amount = 0.0
+    errors_more: Amount = 0.0
     error_price: Price | None = None
 
     def __post_init__(self):
         one_currency(*prices_in(self))
+        if isinstance(self.retrain_parts, str):
+            raise ValueError(f"retrain_parts are several names, like ({self.retrain_parts!r},), and one text came")
         unknown = [name for name in self.retrain_parts if name not in self.once]
         if unknown:
             raise ValueError(
                 f"retraining repeats {unknown[0]!r}, which is not among the upfront parts {list(self.once)}"
             )
-        if self.errors_more and self.error_price is None:
+        if len(set(self.retrain_parts)) < len(self.retrain_parts):
+            raise ValueError(f"retraining repeats a part twice, which would be paid twice: {list(self.retrain_parts)}")
+        _traffic(self)
+        passed, errors = _shares(self)
+        if passed + errors > 1:
+            raise ValueError(
+                f"the shares passed on, {float(passed):g}, and of errors more, {float(errors):g}, are over 1 together: "
+                "what is passed on cannot go wrong because of the student"
+            )
+        if self.retrain_every is not None:
+            exact(self.retrain_every, "days between retrainings", above=True)
+        if errors and self.error_price is None:
             raise ValueError("more errors need a price per error, if only of 0: otherwise they look free")
 
 
-def prices_in(thing):
-    """All `Price` objects of a case or of a part of it."""
+def _traffic(case):
+    return exact(case.queries_per_day, "queries a day", above=True)
+
+
+def _shares(case):
+    """What is passed on, and what goes wrong besides, as fractions."""
+    return (
+        exact(case.passed_on, "the share passed on", 0, 1),
+        exact(case.errors_more, "the share of errors more", 0, 1),
+    )
+
+
+def prices_in(thing: object) -> list[Price]:
+    """All `Price` objects of a case, of a part of it, or of a dict of parts."""
     if isinstance(thing, Price):
         return [thing]
-    if isinstance(thing, dict):
+    if isinstance(thing, Mapping):
         return [price for part in thing.values() for price in prices_in(part)]
-    if hasattr(thing, "__dataclass_fields__"):
-        return [price for name in thing.__dataclass_fields__ for price in prices_in(getattr(thing, name))]
+    if is_dataclass(thing):
+        return [price for field in fields(thing) for price in prices_in(getattr(thing, field.name))]
     return []
 
 
-def upfront(case):
+def upfront(case: Case) -> dict[str, Fraction]:
     """What is paid once, by part: a dict of fractions."""
     return {name: part.cost() for name, part in case.once.items()}
 
 
-def per_day(case):
+def per_day(case: Case) -> dict[str, Fraction]:
     """What is paid a day: a dict of "teacher" alone, and of the student's "serving", "passed on", "errors" and "retraining".
 
     Retraining is spread evenly over the days between two times.
     """
-    traffic = exact(case.queries_per_day, "queries a day", above=True)
-    passed = exact(case.passed_on, "the share passed on", 0, 1)
-    errors = exact(case.errors_more, "the share of errors more", 0, 1)
+    traffic, (passed, errors) = _traffic(case), _shares(case)
     costs = {"teacher": case.teacher.cost(traffic), "serving": case.student.cost(traffic)}
     costs["passed on"] = case.teacher.cost(passed * traffic) if passed else Fraction(0)
     costs["errors"] = Fraction(0)
@@ -383,21 +459,27 @@ def per_day(case):
     return costs
 
 
-def saving_per_day(case):
+def saving_per_day(case: Case) -> Fraction:
     """What the student saves a day, all counted; negative where it loses."""
     costs = per_day(case)
     return costs["teacher"] - sum(cost for name, cost in costs.items() if name != "teacher")
 
 
-def case_days(case):
+def case_days(case: Case) -> float | None:
     """The day on which a case is even, or None if it never is."""
     return days_to_pay(sum(upfront(case).values(), Fraction(0)), saving_per_day(case))
 
 
-def lines(case, days):
-    """Cumulative cost to each of `days`: a dict of "teacher" and "student", arrays of floats."""
+def lines(case: Case, days: ArrayLike) -> dict[str, np.ndarray]:
+    """Cumulative cost to each of `days`: a dict of "teacher" and "student", arrays of floats.
+
+    Raises:
+        ValueError: a day is negative or not finite.
+    """
     costs = per_day(case)
     days = np.asarray(days, dtype=float)
+    if not (np.isfinite(days) & (days >= 0)).all():
+        raise ValueError("days must be finite and not negative")
     daily = float(sum(cost for name, cost in costs.items() if name != "teacher"))
     return {
         "teacher": float(costs["teacher"]) * days,
@@ -405,11 +487,20 @@ def lines(case, days):
     }
 
 
-def expected_cost(student_cost, teacher_cost, passed_on, error_share=0.0, error_cost=0.0):
+def expected_cost(
+    student_cost: Amount,
+    teacher_cost: Amount,
+    passed_on: Amount,
+    error_share: Amount = 0.0,
+    error_cost: Amount = 0.0,
+) -> float:
     """A query's expected cost if the student answers first: its own, the teacher's where it passes on, and the errors left.
 
     Args:
-        passed_on: share of queries handed to the teacher; error_share: share of *all* queries that end wrong.
+        passed_on: share of queries handed to the teacher; error_share: share of *all* queries that end wrong, those that
+            the teacher gets wrong too.
+    Raises:
+        ValueError: an amount is negative, or a share not between 0 and 1; names it.
     """
     asked = exact(student_cost, "the student's cost a query")
     asked += exact(passed_on, "the share passed on", 0, 1) * exact(teacher_cost, "the teacher's cost a query")
@@ -419,7 +510,9 @@ def expected_cost(student_cost, teacher_cost, passed_on, error_share=0.0, error_
 # --- How sure is it? --------------------------------------------------------------------------------------------------
 
 
-def tornado(days, base, ranges):
+def tornado(
+    days: Callable[..., float | None], base: Mapping, ranges: Mapping[str, tuple[Amount, Amount]]
+) -> list[dict]:
     """One input at a time, from its low to its high value, the others at their base.
 
     Args:
@@ -428,19 +521,21 @@ def tornado(days, base, ranges):
     Returns:
         list of dicts of input, low, high, "at low", "at high" (numbers or None); the widest first, "never" is widest.
     Raises:
-        ValueError: a range is of no input, or does not contain the base.
+        ValueError: a range is of no input, does not contain the base, or one of the three is no finite number.
     """
-    rows = []
+    rows, base = [], {name: _python(value) for name, value in base.items()}
     for name, (low, high) in ranges.items():
         if name not in base:
             raise ValueError(f"there is no input {name!r}; there are: {', '.join(base)}")
-        if not low <= base[name] <= high:
+        low, high = _python(low), _python(high)
+        least, middle, most = (exact(each, f"{name!r} in a range", low=None) for each in (low, base[name], high))
+        if not least <= middle <= most:
             raise ValueError(f"the range of {name!r}, {low} to {high}, does not contain its base {base[name]}")
         ends = {f"at {end}": days(**base | {name: value}) for end, value in (("low", low), ("high", high))}
         rows.append({"input": name, "low": low, "high": high, **ends})
 
     def width(row):
-        ends = [math.inf if row[end] is None else row[end] for end in ("at low", "at high")]
+        ends = [math.inf if row[end] is None else float(row[end]) for end in ("at low", "at high")]
         return 0.0 if ends[0] == ends[1] else abs(ends[0] - ends[1])
 
     return sorted(rows, key=width, reverse=True)
@@ -449,9 +544,9 @@ def tornado(days, base, ranges):
 class Uncertain(NamedTuple):
     """What is known of an input: it is not under `low`, not over `high`, and most likely about `likely` (triangular)."""
 
-    low: float
-    likely: float
-    high: float
+    low: Amount
+    likely: Amount
+    high: Amount
 
 
 class Simulation(NamedTuple):
@@ -464,37 +559,68 @@ class Simulation(NamedTuple):
     high: float | None
 
 
-def simulate(days, inputs, draws=2000, seed=0):
+def simulate(days: Callable[..., float | None], inputs: Mapping, draws: int = 2000, seed: int = 0) -> Simulation:
     """Draw all inputs at once, again and again, each on its own: how the break-even day is spread.
 
     Args:
         days: ``days(**inputs)``, a number or None for never.
-        inputs: dict of a number, which stays, or an `Uncertain`.
+        inputs: dict of `Uncertain`s, and of anything else, which stays as it is: a number, or None.
+        draws: how many.
+    Raises:
+        ValueError: an `Uncertain` is not low ≤ likely ≤ high, all finite; `draws` is no whole number of at least 1; `days`
+            returned something that is neither a number nor None.
     """
-    rng = np.random.default_rng(seed)
-    columns = {}
+    count = exact(draws, "the number of draws", 1)
+    if count.denominator != 1:
+        raise ValueError(f"the number of draws must be whole, and it is {draws!r}")
+    rng, fixed, columns = np.random.default_rng(seed), {}, {}
     for name, value in inputs.items():
-        if isinstance(value, Uncertain):
-            if not value.low <= value.likely <= value.high:
-                raise ValueError(f"{name!r} must have low ≤ likely ≤ high, and it is {tuple(value)}")
-            spread = value.high > value.low
-            columns[name] = rng.triangular(*value, draws) if spread else np.full(draws, value.low)
-        else:
-            columns[name] = np.full(draws, value)
-    found = [days(**{name: column[row].item() for name, column in columns.items()}) for row in range(draws)]
-    found = np.array([math.inf if day is None else day for day in found])
+        if not isinstance(value, Uncertain):
+            fixed[name] = _python(value)
+            continue
+        low, likely, high = (exact(each, f"{name!r}", low=None) for each in value)
+        if not low <= likely <= high:
+            raise ValueError(f"{name!r} must have low ≤ likely ≤ high, and it is {tuple(map(_python, value))}")
+        ends = float(low), float(likely), float(high)
+        columns[name] = rng.triangular(*ends, int(count)) if high > low else np.full(int(count), ends[0])
+    found = [
+        days(**fixed, **{name: column[row].item() for name, column in columns.items()}) for row in range(int(count))
+    ]
+    found = np.array([_day(day) for day in found])
     return Simulation(found, float(np.isinf(found).mean()), *(quantile(found, q) for q in (0.5, 0.025, 0.975)))
 
 
-def quantile(days, q):
-    """A quantile of days of which some are infinite (never): the value that a share q lies at or under; None if infinite."""
-    ordered = np.sort(np.asarray(days, dtype=float))
-    found = ordered[min(max(math.ceil(q * len(ordered)) - 1, 0), len(ordered) - 1)]
+def quantile(days: ArrayLike, q: float) -> float | None:
+    """A quantile of days of which some are infinite (never): the value that a share q lies at or under; None if infinite.
+
+    Raises:
+        ValueError: there are no days, one is NaN, or q is not between 0 and 1.
+    """
+    ordered = np.sort(np.asarray(days, dtype=float).ravel())
+    if len(ordered) == 0 or np.isnan(ordered).any():
+        raise ValueError("a quantile needs at least one day, and none that is NaN: never is infinite")
+    rank = math.ceil(exact(q, "a quantile's share", 0, 1) * len(ordered))
+    found = ordered[max(rank - 1, 0)]
     return None if math.isinf(found) else float(found)
 
 
-def words(days, unit="days"):
-    """Days (or queries) as text: "never" for None."""
-    if days is None:
+def words(days: Amount | None, unit: str = "days") -> str:
+    """Days (or queries) as text: "never" for None, and for infinitely many."""
+    if days is None or (isinstance(days, Real) and not isinstance(days, Rational) and days == math.inf):
         return NEVER
-    return f"{days:,} {unit}" if isinstance(days, int) else f"{days:,.{1 if days < 1000 else 0}f} {unit}"
+    if isinstance(days, Integral) and not isinstance(days, bool):
+        return f"{int(days):,} {unit}"
+    days = float(exact(days, f"the number of {unit}", low=None))
+    return f"{days:,.{1 if days < 1000 else 0}f} {unit}"
+
+
+def _python(value):
+    """A number of numpy's as Python's own, which does not wrap around, read as `exact` does; anything else as it is."""
+    if isinstance(value, np.floating):
+        return float(str(value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _day(day):
+    """What a `days` function returned, as a float; never is infinite."""
+    return math.inf if day is None or day == math.inf else float(exact(day, "the break-even day", low=None))

@@ -3,6 +3,7 @@
 Returns rows and numbers, prints none.
 """
 
+from distill_lessons.evaluation import calibration, goals, judging, power, speed
 from distill_lessons.evaluation.fidelity import (
     by_row,
     closeness,
@@ -16,13 +17,18 @@ from distill_lessons.evaluation.speed import generation_speed, size, size_on_dis
 
 __all__ = [
     "by_row",
+    "calibration",
     "closeness",
     "generation_speed",
+    "goals",
+    "judging",
     "next_tokens",
     "perplexity",
+    "power",
     "remember",
     "responses",
     "size",
     "size_on_disk",
+    "speed",
     "transfer_ratio",
 ]

@@ -4,6 +4,7 @@ A language model's last layer is its largest tensor: 2,000 positions of 50,000 l
 five copies of them. Here each chunk's logits are made, turned into a loss and a gradient, and forgotten.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -56,7 +57,7 @@ class _Chunked(torch.autograd.Function):
         return (*(None if saved is None else saved * grad for saved in ctx.saved_tensors), None, None)
 
 
-def chunked_loss(hidden, head, loss, rows=None):
+def chunked_loss(hidden: torch.Tensor, head: torch.nn.Linear, loss: Callable, rows: int | None = None) -> torch.Tensor:
     """The sum of a loss over positions, from hidden states, without all logits at once.
 
     Args:
@@ -76,7 +77,7 @@ def chunked_loss(hidden, head, loss, rows=None):
 
 
 @contextmanager
-def replaced_forward(module, function):
+def replaced_forward(module: torch.nn.Module, function: Callable) -> Iterator[None]:
     """For the time of the block, calling `module` calls ``function(input)`` instead.
 
     So a loss can run *inside* the model's own forward pass, where DDP and FSDP have gathered the parameters.

@@ -3,11 +3,12 @@
 import copy
 
 import torch
+from transformers import PreTrainedModel
 
 from distill_lessons import runtime
 
 
-def kept_layers(total, depth):
+def kept_layers(total: int, depth: int) -> list[int]:
     """Which of the teacher's `total` layers a student of `depth` keeps: the first and last two, and evenly between.
 
     Raises:
@@ -19,13 +20,13 @@ def kept_layers(total, depth):
     return [0, *inner, total - 1]
 
 
-def cut(teacher, depth):
+def cut(teacher: PreTrainedModel, depth: int) -> PreTrainedModel:
     """A model of the teacher's kind with `depth` of its layers and all its other weights, copied; trainable, float32.
 
     Args:
         teacher: a causal language model of transformers with its layers in ``model.layers`` (Llama, Qwen, Mistral …).
     Raises:
-        ValueError: as `kept_layers`; the teacher keeps its layers elsewhere.
+        ValueError: as `kept_layers`; the teacher keeps its layers elsewhere, or counts them in more than one setting.
     """
     if not hasattr(getattr(teacher, "model", None), "layers"):
         raise ValueError(f"{type(teacher).__name__} does not keep its layers in model.layers: choose another teacher")
@@ -34,7 +35,8 @@ def cut(teacher, depth):
     config.num_hidden_layers = depth
     if getattr(config, "layer_types", None):
         config.layer_types = [config.layer_types[layer] for layer in keep]
-    small = type(teacher)._from_config(config, dtype=torch.float32)
+    config.name_or_path = ""  # it is nobody's: what is saved of it must not name the teacher
+    small = type(teacher)(config).float()
     place = {f"model.layers.{old}.": f"model.layers.{new}." for new, old in enumerate(keep)}
     weights = {}
     for name, value in teacher.state_dict().items():
@@ -43,5 +45,11 @@ def cut(teacher, depth):
             weights[name] = value
         elif prefix in place:
             weights[place[prefix] + name.removeprefix(prefix)] = value
-    small.load_state_dict(weights, strict=True)
+    try:
+        small.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f"some layers of a {type(teacher).__name__} cannot stand alone ({str(error).splitlines()[-1].strip()}): "
+            "choose another teacher, or give the student yourself"
+        ) from error
     return small.to(runtime.device())

@@ -5,11 +5,12 @@ The attention puts the rows side by side again, looks back within each, and retu
 bfloat16 its plain products are also the faster attention, so batches without padding use them there.
 """
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 
 KINDS = ("llama", "gpt_neox", "qwen2", "qwen3")  # `config.model_type` of models that are tested so
 # Tokens. On a CPU in bfloat16 the fused attention takes two to ten times as long as plain products on rows of up to these;
@@ -17,11 +18,11 @@ KINDS = ("llama", "gpt_neox", "qwen2", "qwen3")  # `config.model_type` of models
 SHORT = 192
 
 
-def possible(model, batch, mask):
+def possible(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], mask: torch.Tensor) -> bool:
     """Whether a model can run this batch without padding, and gains by it.
 
-    There must be padding, or short rows on a CPU (in float32 that changes nothing); and a known kind of model that looks back over the whole row. Gradient
-    checkpointing runs layers again outside of `running`, where they would take the line for one long text; and a position
+    There must be padding, or short rows on a CPU (in float32 that changes nothing); and a known kind of model that looks
+    back over the whole row. Gradient checkpointing runs layers again outside of `running`, where they would take the line for one long text; and a position
     that counts (`mask`) and is padding for the attention cannot be left out.
     """
     config, padding = model.config, batch["attention_mask"] == 0
@@ -29,11 +30,14 @@ def possible(model, batch, mask):
         return False
     if not padding.any() and (padding.device.type != "cpu" or padding.shape[1] > SHORT):
         return False
-    full = set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
-    return full and not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+    if set(getattr(config, "layer_types", None) or ["full_attention"]) != {"full_attention"}:
+        return False
+    modules = list(model.modules())
+    own = all(getattr(module, "config", config) is config for module in modules)  # no layer of another model among them
+    return own and not any(getattr(module, "gradient_checkpointing", False) for module in modules)
 
 
-def line(batch, mask):
+def line(batch: Mapping[str, torch.Tensor], mask: torch.Tensor) -> tuple[dict, torch.Tensor]:
     """The inputs of a model in `running`, and a mask over positions, both in one line; as they are without padding.
 
     Args:
@@ -57,17 +61,19 @@ def line(batch, mask):
 
 
 @contextmanager
-def running(model):
+def running(model: PreTrainedModel) -> Iterator[None]:
     """Within the block, the model's layers expect inputs from `line`."""
-    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-    before = {key: config._attn_implementation for key, config in configs.items()}
+    before = attention_of(model)
+    model.set_attn_implementation("unpadded")
     try:
-        for config in configs.values():
-            config._attn_implementation = "unpadded"
         yield
     finally:
-        for key, config in configs.items():
-            config._attn_implementation = before[key]
+        model.set_attn_implementation(before)
+
+
+def attention_of(model: PreTrainedModel) -> str:
+    """The name of the attention that a model uses; the library lets it be set in public, and read only like this."""
+    return model.config._attn_implementation
 
 
 def attention(module, query, key, value, attention_mask, scaling, layout, dropout=0.0, **rest):

@@ -116,10 +116,10 @@ def _load(loader, **options):
     try:
         return loader.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
-        raise OSError(
-            f"could not load the teacher {os.environ.get('DISTILL_TEACHER', WHEEL)!r}: check the name or folder in "
-            f"DISTILL_TEACHER and the network, or unset it to use the course's own; the library says: {error}"
-        ) from error
+        if not os.environ.get("DISTILL_TEACHER"):
+            raise
+        words = runtime.why_not_loaded(name, error)
+        raise OSError(f"{words}; DISTILL_TEACHER names it: unset that to use the course's own teacher") from error
 
 
 def teacher():

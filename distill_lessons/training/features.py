@@ -6,12 +6,12 @@ State 0 of a model is its embedding, state i the output of layer i, the last one
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 KINDS = ("cosine", "mse", "relation")
 
 
-def direction_distance(student, teacher):
+def direction_distance(student: Tensor, teacher: Tensor) -> Tensor:
     r"""``1 − cos`` of each pair of states: their direction, whatever their length.
 
     Half the squared distance of the two vectors scaled to length 1. Between 0 and 2, without a unit.
@@ -25,7 +25,7 @@ def direction_distance(student, teacher):
     return 1 - F.cosine_similarity(student.float(), teacher.float(), dim=-1)
 
 
-def squared_distance(student, teacher):
+def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Squared difference of each pair of states over the teacher's square: 0 is equal, 1 as good as zeros.
 
     Args and returns: as `direction_distance`. Source: Romero et al. 2015 (FitNets), made independent of scale.
@@ -34,7 +34,7 @@ def squared_distance(student, teacher):
     return (student - teacher).square().sum(-1) / teacher.square().sum(-1).clamp(min=1e-12)
 
 
-def relation_distance(student, teacher, rows):
+def relation_distance(student: Tensor, teacher: Tensor, rows: Tensor) -> Tensor:
     """How differently two models see which positions of a text are alike; widths may differ, no projection is needed.
 
     Cosine similarity of each position to all positions of the same text, squared difference, mean over those.
@@ -49,7 +49,7 @@ def relation_distance(student, teacher, rows):
     return ((s @ s.T - t @ t.T).square() * same).sum(-1) / same.sum(-1).clamp(min=1)
 
 
-def cka(one, other):
+def cka(one: Tensor, other: Tensor) -> float:
     """Linear centred kernel alignment of two sets of states: 1 if one is a rotation and rescaling of the other.
 
     Args:
@@ -68,12 +68,12 @@ def cka(one, other):
     return (torch.linalg.norm(other.T @ one) ** 2 / scale).item()
 
 
-def uniform_map(student_layers, teacher_layers):
+def uniform_map(student_layers: int, teacher_layers: int) -> dict[int, int]:
     """Every student state to the teacher state at the same share of the depth: {1: …, …, student_layers: teacher_layers}."""
     return {i: round(i * teacher_layers / student_layers) for i in range(1, student_layers + 1)}
 
 
-def last_map(student_layers, teacher_layers, count=None):
+def last_map(student_layers: int, teacher_layers: int, count: int | None = None) -> dict[int, int]:
     """The last `count` student states to the teacher's last `count` states; all the student's by default."""
     count = student_layers if count is None else count
     return {student_layers - i: teacher_layers - i for i in reversed(range(count))}
@@ -93,7 +93,14 @@ class Matching(nn.Module):
         ValueError: no layers, or an unknown kind.
     """
 
-    def __init__(self, layers, student_width, teacher_width, kind="cosine", project=False):
+    def __init__(
+        self,
+        layers: dict[int, int | list[int]],
+        student_width: int,
+        teacher_width: int,
+        kind: str = "cosine",
+        project: bool = False,
+    ):
         super().__init__()
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, and it is {kind!r}")
@@ -111,7 +118,7 @@ class Matching(nn.Module):
             {str(s): nn.Parameter(torch.zeros(len(t))) for s, t in self.layers.items() if len(t) > 1}
         )
 
-    def forward(self, student, teacher, rows):
+    def forward(self, student: dict[int, Tensor], teacher: dict[int, Tensor], rows: Tensor) -> Tensor:
         """The sum over positions of the mean distance over the mapped layers.
 
         Args:

@@ -4,8 +4,14 @@ Each lesson's module holds ``CHECKS``: exercise id to a function of the learner'
 behaviour on fresh random input with an independent reference, and raises `Wrong` with a sentence that names the mistake.
 """
 
+import functools
 import importlib
+import inspect
 import math
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +28,10 @@ class NotAttempted(Exception):
 class _Watched:
     """Calls the learner's function and notices a body that is still ``...`` (it returns None)."""
 
-    def __init__(self, function):
+    def __init__(self, function: Callable):
         self.function = function
 
-    def __call__(self, *arguments, **keywords):
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         answer = self.function(*arguments, **keywords)
         if answer is Ellipsis or (answer is None and _is_stub(self.function)):
             raise NotAttempted
@@ -40,17 +46,20 @@ def _is_stub(function):
     return code is None or (not code.co_names and len(code.co_code) <= 8)
 
 
-def check(exercise, answer):
+def check(exercise: str, answer: Any) -> None:
     """Check the answer to an exercise (a function or a value) and print the outcome in one line.
 
-    ``○`` not attempted, ``✗`` wrong with what was expected, ``✓`` right. Raises nothing, whatever the answer does.
+    ``○`` not attempted, ``✗`` wrong with what was expected, ``✓`` right. Raises nothing, whatever the answer does; only an interrupt
+    passes through.
     """
     print(verdict(exercise, answer))
 
 
-def verdict(exercise, answer):
+def verdict(exercise: str, answer: Any) -> str:
     """The line that `check` prints."""
-    checks = importlib.import_module(f"{__name__}.lesson{int(exercise.split('.')[0]):02d}").CHECKS
+    checks = _checks(exercise)
+    if checks is None:
+        return f"✗ {exercise} There is no exercise {exercise}: give the number in the first line of the exercise's cell"
     if answer is None or answer is Ellipsis:
         return f"○ {exercise} not attempted yet"
     try:
@@ -61,22 +70,66 @@ def verdict(exercise, answer):
         return f"○ {exercise} not attempted yet"
     except Wrong as wrong:
         return f"✗ {exercise} {_one_line(wrong)}"
-    except Exception as error:  # the learner's code may do anything; the notebook must go on
-        return f"✗ {exercise} Your code stopped with {type(error).__name__}: {_one_line(error)}"
+    except KeyboardInterrupt:  # whoever interrupts a loop wants out
+        raise
+    except BaseException as error:  # the learner's code may do anything, exit too; the notebook must go on
+        return f"✗ {exercise} Your code stopped with {type(error).__name__}{_told(error)}{_where(error, answer)}"
     return f"✓ {exercise}"
+
+
+def _checks(exercise):
+    """The checks of the exercise's lesson, or None if there is no such exercise."""
+    lesson, _, _ = str(exercise).partition(".")
+    if not (lesson.isdecimal() and (Path(__file__).parent / f"lesson{int(lesson):02d}.py").is_file()):
+        return None
+    checks = importlib.import_module(f"{__name__}.lesson{int(lesson):02d}").CHECKS
+    return checks if exercise in checks else None
+
+
+def _told(error):
+    """What an error says, after a colon; some say nothing, and some fail while they say it."""
+    try:
+        words = _one_line(error)
+    except Exception:
+        words = ""
+    return f": {words}" if words else ""
+
+
+def _where(error, answer):
+    """The line of the learner's that failed, the innermost one in the file or cell of the answer; or nothing."""
+    code = _code(answer)
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if code and frame.filename == code.co_filename
+    ]
+    if not frames:
+        return ""
+    line = _one_line(frames[-1].line or "")
+    line = line if len(line) <= 96 else line[:95] + "…"
+    place = Path(frames[-1].filename).name if Path(frames[-1].filename).is_file() else "your cell"
+    return f", in line {frames[-1].lineno} of {place}" + (f': "{line}"' if line else "")
+
+
+def _code(answer):
+    """The code object behind a function, a decorated or partial one, or an object that can be called; or None."""
+    while isinstance(answer, functools.partial):
+        answer = answer.func
+    if not callable(answer):
+        return None
+    answer = inspect.unwrap(answer)
+    return getattr(answer, "__code__", None) or getattr(type(answer).__call__, "__code__", None)
 
 
 def _one_line(message):
     return " ".join(str(message).split())
 
 
-def close(answer, expected, tolerance=1e-4):
+def close(answer: Any, expected: Any, tolerance: float = 1e-4) -> bool:
     """Whether two numbers or arrays agree in shape and, to the tolerance (absolute plus relative), in value."""
     answer, expected = _array(answer), _array(expected)
     return answer.shape == expected.shape and np.allclose(answer, expected, atol=tolerance, rtol=tolerance)
 
 
-def number(answer):
+def number(answer: Any) -> float:
     """The answer as a float, or `Wrong` if it is no single finite number."""
     array = _array(answer)
     if array.size != 1 or not math.isfinite(array.item()):
@@ -91,5 +144,5 @@ def _array(value):
         raise Wrong(f"A number was expected, and a text came: {value!r}. Return the number itself.")
     try:
         return np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a list of tensors with gradients
         raise Wrong(f"Numbers were expected, and this came: {value!r}") from None

@@ -518,6 +518,18 @@ def check_repaired(loss):
         _, slope = _gradient(lambda s, part=part: call(s, teacher, labels, part), student)
         if not close(slope, z.grad, 1e-4):
             raise Wrong(f"All values are right, but the gradient of the {name} part is not. Is a part of it detached?")
+    ahead = F.one_hot(torch.randint(0, 12, (2, 4, 14)), 12) * 120.0 * temperature
+    for which, logits in (("teacher", (student, teacher + ahead[0])), ("student", (student + ahead[1], teacher))):
+        for part, name in ((1.0, "soft"), (0.0, "hard")):
+            value, expected = float(call(*logits, labels, part)), _right(*logits, labels, part, temperature)
+            told = f'Property "sure models stay finite" fails: where the {which} puts one token 120 T ahead, the {name} loss '
+            if not close(value, expected):
+                raise Wrong(
+                    f"{told}should be {expected:.2f}, and {value:.2f} came: a probability underflows to 0, or a clamp caps "
+                    "its logarithm. Take log_softmax of the logits. (hint 1)"
+                )
+            if not _gradient(lambda z, t=logits[1], part=part: call(z, t, labels, part), logits[0])[1].isfinite().all():
+                raise Wrong(f"{told}is right and its gradient is NaN: take log_softmax of the logits. (hint 1)")
 
 
 CHECKS = {

@@ -104,6 +104,14 @@ def check_lost(lost):
         raise Wrong(f"With k = {k} a share of {expected:.4f} was expected, and {got:.4f} came. {why}")
 
 
+def _tail_reference(z, ids, mass):
+    """KL over the listed tokens and the others as one; their mass is added up, not taken as what the listed ones leave."""
+    log_q = z.log_softmax(-1)
+    log_rest = log_q.scatter(1, ids, -math.inf).logsumexp(-1)
+    p = torch.cat([mass, 1 - mass.sum(-1, keepdim=True)], dim=-1)
+    return (p * (p.log() - torch.cat([log_q.gather(1, ids), log_rest[:, None]], dim=-1))).sum(-1).mean()
+
+
 def check_tail_kl(tail_kl):
     """4.3: KL over the listed tokens and everything else as one."""
     for k in (2, 5):
@@ -140,13 +148,28 @@ def check_tail_kl(tail_kl):
             )
             told = f"With {k} listed tokens {expected:.4f} nats were expected, and {number(got):.4f} came. "
             raise Wrong(told + next((words for value, words in mistakes if close(got, value, 1e-3)), "See both hints."))
-        reference = z.clone().requires_grad_()
-        own = reference.softmax(-1).gather(1, ids)
-        rest = 1 - own.sum(-1)
-        loss = (mass * (mass / own).log()).sum(-1) + (1 - mass.sum(-1)) * ((1 - mass.sum(-1)) / rest).log()
-        loss.mean().backward()
-        if not close(slope, reference.grad, 1e-3):
+        right = _gradient(_tail_reference, z.double(), ids, kept)[1]
+        if not close(slope, right, 1e-4):
             raise Wrong("The value is right, but its gradient is not: does it also flow through the student's rest?")
+    for lead in (20.0, 60.0, 120.0):
+        z, p = 2 * torch.randn(4, 12), torch.randn(4, 12).softmax(-1)
+        mass, ids = p.topk(3, dim=-1)
+        z[torch.arange(4), ids[torch.arange(4), torch.randint(3, (4,))]] += lead
+        expected, right = _gradient(_tail_reference, z.double(), ids, mass.double())
+        got = float(tail_kl(z.clone(), ids.clone(), mass.clone()))
+        told = f"A student that puts one listed token {lead:g} logits ahead should get "
+        if not close(got, expected, 1e-3):
+            raise Wrong(
+                f"{told}{expected:.3f} nats, and yours gives {got:.3f}: in float32 the listed mass is 1, and 1 minus it is 0. "
+                "Take the logsumexp of log q over the tokens that are not listed; a clamp gives another number."
+            )
+        slope = _gradient(tail_kl, z, ids, mass)[1]
+        if not close(slope, right, 1e-4):
+            raise Wrong(
+                f"{told}{expected:.3f} nats, as yours does, but its gradient is not right: "
+                f"{'it is NaN' if slope.isnan().any() else 'does a clamp stop it'}? Take the logsumexp of log q over the "
+                "tokens that are not listed."
+            )
     z = torch.randn(3, 9)
     mass, ids = z.softmax(-1).topk(4, dim=-1)
     same = number(tail_kl(z.clone(), ids, mass))

@@ -94,7 +94,10 @@ def check_state_loss(state_loss):
 
 def check_layer_map(layer_map):
     """8.3: each student state to the teacher state that its next layer was trained on."""
-    for kept, depth in (([0, 1, 28, 29], 30), ([0, 2, 4], 6), ([0, 1, 2, 3], 4), ([0, 1, 5, 9, 10, 11], 12)):
+    cases = [([0, 1, 28, 29], 30), ([0, 2, 4], 6), ([0, 1, 2, 3], 4), ([0, 1, 5, 9, 10, 11], 12)]
+    for depth in torch.randint(16, 60, (3,)).tolist():
+        cases.append(([0, *(1 + torch.randperm(depth - 1)[:6].sort().values).tolist()], depth))
+    for kept, depth in cases:
         expected = {i: kept[i] for i in range(1, len(kept))} | {len(kept): depth}
         got = layer_map(list(kept), depth)
         try:

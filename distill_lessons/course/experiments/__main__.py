@@ -3,6 +3,7 @@
 import argparse
 import os
 import time
+from collections.abc import Sequence
 
 from distill_lessons import runtime
 from distill_lessons.course import experiments, results
@@ -12,7 +13,7 @@ class OutOfTime(Exception):
     """The minutes are over."""
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m distill_lessons.course.experiments", description=__doc__)
     parser.add_argument("name", nargs="?", help="an experiment, or the beginning of its name; all of them if left out")
     parser.add_argument("--device", help="cpu or cuda; by default the GPU if there is one")
@@ -20,6 +21,10 @@ def main(arguments=None):
         "--minutes", type=float, help="begin no run after that many; by default go on until all are done"
     )
     options = parser.parse_args(arguments)
+    try:
+        chosen = experiments.find(options.name)
+    except ValueError as error:
+        parser.error(str(error))
     if options.device:
         os.environ["DISTILL_DEVICE"] = options.device
     kind, began = runtime.start().type, time.monotonic()
@@ -29,7 +34,7 @@ def main(arguments=None):
         if options.minutes is not None and time.monotonic() - began >= 60 * options.minutes:
             raise OutOfTime
 
-    for experiment in experiments.find(options.name):
+    for experiment in chosen:
         if kind not in experiment.devices:
             print(f"{experiment.name}: not recorded on {kind}, where it gains nothing", flush=True)
             continue

@@ -3,9 +3,9 @@
 import functools
 
 import torch
+from transformers import PreTrainedModel
 
 from distill_lessons import evaluation, training
-from distill_lessons.course import results
 from distill_lessons.pairs import smollm
 from distill_lessons.teacher.text import collator, encode
 
@@ -18,14 +18,22 @@ def pair():
     return teacher, tokenizer, examples, collator(tokenizer)
 
 
-def held_out(student, split):
+def held_out(student: PreTrainedModel, split: str) -> dict[str, float]:
     """Closeness of a student to the teacher on a split (`evaluation.closeness`)."""
     teacher, _, examples, collate = pair()
     rows = examples[split]
     return evaluation.closeness(student, teacher, [collate(rows[i : i + 16]) for i in range(0, len(rows), 16)])
 
 
-def distil(seed, steps, alpha=1.0, temperature=1.0, learning_rate=7e-4, depth=16, batch_size=4):
+def distil(
+    seed: int,
+    steps: int,
+    alpha: float = 1.0,
+    temperature: float = 1.0,
+    learning_rate: float = 7e-4,
+    depth: int = 16,
+    batch_size: int = 4,
+) -> PreTrainedModel:
     """A student of `depth` layers after `steps` of `DistillationTrainer`; the seed decides the order of the examples."""
     teacher, _, examples, collate = pair()
     student = smollm.student(teacher, depth)
@@ -42,13 +50,3 @@ def distil(seed, steps, alpha=1.0, temperature=1.0, learning_rate=7e-4, depth=16
     )
     trainer.train()
     return student.eval()
-
-
-def best_rate(name, arm):
-    """The learning rate of an arm with the lowest validation KL, of those that experiment `name` recorded.
-
-    Its arms are called "arm-rate". Rates are searched on the CPU, for every device.
-    """
-    table = results.load(name)
-    tried = [each for each in table.arm.unique() if each.startswith(f"{arm}-")]
-    return float(min(tried, key=lambda each: results.per_seed(table, "kl", each).mean()).rsplit("-", 1)[1])

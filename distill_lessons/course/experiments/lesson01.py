@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from distill_lessons import losses, training
 from distill_lessons.course.claims import Claim, Comparison
-from distill_lessons.course.experiments import shared
+from distill_lessons.course.experiments import on_digits
 from distill_lessons.course.results import Experiment
 from distill_lessons.models import response_logits
 from distill_lessons.pairs import digits, smollm
@@ -73,7 +73,7 @@ def distil(arm, seed, images, labels, width, steps, score):
             images,
             labels,
             loss=arm_loss(arm),
-            teacher=shared.digits_teacher(seed),
+            teacher=on_digits.teacher(seed),
             steps=steps,
             learning_rate=rate,
             seed=seed,
@@ -89,7 +89,7 @@ def unseen_auc(model, images, labels):
     The score is the lead of logit 3 over the best other logit; a softmax fixes logits only up to a constant, so a
     logit alone would say nothing.
     """
-    z = shared.logits(model, images)
+    z = on_digits.logits(model, images)
     others = torch.cat([z[:, :UNSEEN], z[:, UNSEEN + 1 :]], dim=-1)
     return roc_auc_score((labels == UNSEEN).numpy(), (z[:, UNSEEN] - others.amax(-1)).numpy())
 
@@ -99,7 +99,7 @@ def class_relations(arm, seed):
     data = digits.load()
     seen = data.train_labels != UNSEEN
     if arm == "teacher":
-        student, rate = shared.digits_teacher(seed), 0.0
+        student, rate = on_digits.teacher(seed), 0.0
     else:
         student, rate = distil(
             arm,
@@ -113,7 +113,7 @@ def class_relations(arm, seed):
     seen = data.test_labels != UNSEEN
     return {
         "auc": unseen_auc(student, data.test_images, data.test_labels),
-        "seen_accuracy": shared.accuracy(student, data.test_images[seen], data.test_labels[seen]),
+        "seen_accuracy": on_digits.accuracy(student, data.test_images[seen], data.test_labels[seen]),
         "learning_rate": rate,
     }
 
@@ -122,7 +122,7 @@ def classification(arm, seed):
     """Test accuracy of a 32-wide student that learns from soft targets alone on the training images."""
     data = digits.load()
     if arm == "teacher":
-        student, rate = shared.digits_teacher(seed), 0.0
+        student, rate = on_digits.teacher(seed), 0.0
     else:
         student, rate = distil(
             arm,
@@ -131,9 +131,9 @@ def classification(arm, seed):
             data.train_labels,
             width=32,
             steps=800,
-            score=lambda model: shared.accuracy(model, data.val_images, data.val_labels),
+            score=on_digits.validation_accuracy,
         )
-    return {"accuracy": shared.accuracy(student, data.test_images, data.test_labels), "learning_rate": rate}
+    return {"accuracy": on_digits.accuracy(student, data.test_images, data.test_labels), "learning_rate": rate}
 
 
 # --- C2 on a vocabulary of 49,152 ------------------------------------------------------------------------------------
@@ -197,6 +197,14 @@ EXPERIMENTS = (
         token_distributions,
     ),
 )
+
+NAMES = {
+    "all": "all rows",
+    "auc": "AUC",
+    "hard": "hard labels",
+    "top32_mass": "mass of the 32 likeliest tokens",
+    **{f"T{t:g}": f"T={t:g}" for t in (0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 8, 10, 20, 50)},
+}
 
 CLAIMS = (
     Claim(

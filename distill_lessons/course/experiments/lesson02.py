@@ -4,123 +4,15 @@ import functools
 import math
 
 import torch
-import torch.nn.functional as F
+from torch import Tensor, nn
 
-from distill_lessons import losses, training
 from distill_lessons.course.claims import Claim, Comparison
-from distill_lessons.course.experiments import shared
+from distill_lessons.course.experiments import on_digits
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import digits
 
 SEEDS = tuple(range(10))
-STEPS = 600
-RATES = (5e-4, 2e-3, 8e-3, 3e-2, 1e-1)
-EPSILONS = (0.1, 0.3)
-TEMPERATURE = 4.0
 UNSEEN = 3
-
-
-@functools.lru_cache(maxsize=2 * len(SEEDS))
-def teacher(kind, seed):
-    """A trained teacher: "shifted" is the course's own, "plain" the same network trained on the images as they are."""
-    if kind == "shifted":
-        return shared.digits_teacher(seed)
-    data = digits.load()
-    torch.manual_seed(seed)
-    return training.fit(
-        digits.teacher(), data.train_images, data.train_labels, steps=1000, learning_rate=1e-3, seed=seed
-    )
-
-
-# --- targets ---------------------------------------------------------------------------------------------------------
-
-
-def smoothed(labels, epsilon):
-    """Label smoothing as a target distribution: (1 − ε) one-hot + ε / C."""
-    return (1 - epsilon) * F.one_hot(labels, digits.CLASSES).float() + epsilon / digits.CLASSES
-
-
-def soft(model, images, temperature=TEMPERATURE):
-    """A teacher's probabilities at a temperature."""
-    return losses.softmax_with_temperature(shared.logits(model, images), temperature)
-
-
-def averaged(targets, labels):
-    """The same probability for the label, and the rest in equal parts: confidence without class information."""
-    label = F.one_hot(labels, digits.CLASSES).bool()
-    sure = targets[label].unsqueeze(-1)
-    return torch.where(label, sure, (1 - sure) / (digits.CLASSES - 1))
-
-
-def permuted(targets, labels, seed):
-    """The same probability for the label, and the nine others shuffled, once for each image."""
-    label = F.one_hot(labels, digits.CLASSES).bool()
-    others = targets[~label].view(-1, digits.CLASSES - 1)
-    order = torch.rand(others.shape, generator=torch.Generator().manual_seed(seed)).argsort(-1)
-    out = targets.clone()
-    out[~label] = others.gather(-1, order).flatten()
-    return out
-
-
-def make_targets(arm, seed, images, labels, kind="shifted"):
-    """List of (targets, temperature) that an arm may choose from, on validation images."""
-    if arm == "hard":
-        return [(smoothed(labels, 0.0), 1.0)]
-    if arm == "smoothing":
-        return [(smoothed(labels, epsilon), 1.0) for epsilon in EPSILONS]
-    if arm == "teacher-labels":
-        return [(smoothed(shared.logits(teacher(kind, seed), images).argmax(-1), 0.0), 1.0)]
-    targets = soft(teacher(kind, seed), images)
-    if arm == "averaged":
-        targets = averaged(targets, labels)
-    if arm == "permuted":
-        targets = permuted(targets, labels, seed)
-    return [(targets, TEMPERATURE)]
-
-
-# --- students --------------------------------------------------------------------------------------------------------
-
-
-def learn(targets, temperature, images, seed, rate, width, steps=STEPS):
-    """A student trained towards target distributions: T² times the cross-entropy at T, the same for every arm."""
-
-    def loss(student_logits, batch_targets, labels):
-        return temperature**2 * F.cross_entropy(student_logits / temperature, batch_targets)
-
-    torch.manual_seed(seed)
-    return training.fit(
-        digits.student(width),
-        images,
-        torch.zeros(len(images), dtype=torch.long),  # no label enters but through the targets
-        loss=loss,
-        teacher=lambda batch: targets.to(batch.device),
-        steps=steps,
-        learning_rate=rate,
-        seed=seed,
-    )
-
-
-def best(options, images, seed, score, **how):
-    """The student with the highest ``score(student)`` among all options and learning rates, and its rate."""
-    tried = []
-    for targets, temperature in options:
-        for rate in RATES:
-            student = learn(targets, temperature, images, seed, rate, **how)
-            tried.append((score(student), -rate, student))
-    _, rate, student = max(tried, key=lambda entry: entry[:2])
-    return student, -rate
-
-
-def validation_accuracy(model):
-    data = digits.load()
-    return shared.accuracy(model, data.val_images, data.val_labels)
-
-
-def few(labels, seed, each=10):
-    """Rows of `each` random images of every class."""
-    generator = torch.Generator().manual_seed(seed)
-    rows = [(labels == label).nonzero().squeeze(-1) for label in range(digits.CLASSES)]
-    return torch.cat([row[torch.randperm(len(row), generator=generator)[:each]] for row in rows])
 
 
 # --- C4 and C24: 100 labelled images, and all ------------------------------------------------------------------------
@@ -130,16 +22,16 @@ def labels_or_more(arm, seed):
     """Accuracy of a 32-wide student. Arms: "100-hard", "all-soft" and so on: which images, and which targets."""
     data = digits.load()
     if arm == "teacher":
-        model, rate = teacher("shifted", seed), 0.0
+        model, rate = on_digits.teacher(seed), 0.0
     else:
         count, kind = arm.split("-", 1)
-        rows = few(data.train_labels, seed) if count == "100" else torch.arange(len(data.train_labels))
+        rows = on_digits.few(data.train_labels, seed) if count == "100" else torch.arange(len(data.train_labels))
         images, labels = data.train_images[rows], data.train_labels[rows]
-        options = make_targets(kind, seed, images, labels)
-        model, rate = best(options, images, seed, validation_accuracy, width=32)
+        options = on_digits.target_options(kind, images, labels, seed)
+        model, rate = on_digits.best(options, images, seed, on_digits.validation_accuracy, width=32)
     return {
-        "accuracy": shared.accuracy(model, data.test_images, data.test_labels),
-        "train_accuracy": shared.accuracy(model, data.train_images, data.train_labels),
+        "accuracy": on_digits.accuracy(model, data.test_images, data.test_labels),
+        "train_accuracy": on_digits.accuracy(model, data.train_images, data.train_labels),
         "learning_rate": rate,
     }
 
@@ -147,39 +39,41 @@ def labels_or_more(arm, seed):
 # --- C5: the digit never seen ----------------------------------------------------------------------------------------
 
 
-def lead_needed(logits, label=UNSEEN):
+def lead_needed(logits: Tensor, label: int = UNSEEN) -> Tensor:
     """For each image, the bias at which `label` would win."""
     others = torch.cat([logits[:, :label], logits[:, label + 1 :]], dim=-1)
     return others.amax(-1) - logits[:, label]
 
 
-def bias_for_share(logits, share, label=UNSEEN):
+def bias_for_share(logits: Tensor, share: float, label: int = UNSEEN) -> float:
     """The bias of one logit at which that share of the images is given the label."""
     needed = lead_needed(logits, label).sort().values
     count = min(max(round(share * len(needed)), 1), len(needed) - 1)
     return ((needed[count - 1] + needed[count]) / 2).item()
 
 
-def with_bias(logits, bias, label=UNSEEN):
+def with_bias(logits: Tensor, bias: float, label: int = UNSEEN) -> Tensor:
+    """The logits with a bias added to one label's."""
     logits = logits.clone()
     logits[:, label] += bias
     return logits
 
 
-def validation_bias(model):
+def validation_bias(model: nn.Module) -> float:
     """The bias that gives class 3 its share of the validation images."""
     data = digits.load()
-    return bias_for_share(shared.logits(model, data.val_images), (data.val_labels == UNSEEN).float().mean().item())
+    return bias_for_share(on_digits.logits(model, data.val_images), (data.val_labels == UNSEEN).float().mean().item())
 
 
-def corrected_accuracy(model):
+def corrected_accuracy(model: nn.Module) -> float:
     """Validation accuracy with that bias."""
     data = digits.load()
-    guesses = with_bias(shared.logits(model, data.val_images), validation_bias(model)).argmax(-1)
+    guesses = with_bias(on_digits.logits(model, data.val_images), validation_bias(model)).argmax(-1)
     return (guesses == data.val_labels).float().mean().item()
 
 
-def scores(logits, labels, name):
+def scores(logits: Tensor, labels: Tensor, name: str) -> dict[str, float]:
+    """Share of threes and of others found, accuracy, and share called three; `name` says when."""
     guesses, three = logits.argmax(-1), labels == UNSEEN
     return {
         f"threes_{name}": (guesses[three] == UNSEEN).float().mean().item(),
@@ -193,13 +87,13 @@ def never_seen(arm, seed):
     """A 16-wide student that is shown no 3: threes and others before and after a bias on logit 3."""
     data = digits.load()
     if arm == "teacher":
-        model, rate = teacher("shifted", seed), 0.0
+        model, rate = on_digits.teacher(seed), 0.0
     else:
         rows = data.train_labels != UNSEEN
         images, labels = data.train_images[rows], data.train_labels[rows]
-        options = make_targets(arm, seed, images, labels)
-        model, rate = best(options, images, seed, corrected_accuracy, width=16)
-    z, bias = shared.logits(model, data.test_images), validation_bias(model)
+        options = on_digits.target_options(arm, images, labels, seed)
+        model, rate = on_digits.best(options, images, seed, corrected_accuracy, width=16)
+    z, bias = on_digits.logits(model, data.test_images), validation_bias(model)
     # As published: the bias with the highest accuracy on the test images themselves. Its size is no fair estimate.
     generous = max(
         (scores(with_bias(z, b), data.test_labels, "test_bias") for b in (lead_needed(z) + 1e-4).tolist()),
@@ -217,23 +111,32 @@ def never_seen(arm, seed):
 # --- C4: why distilling can lose -------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=len(SEEDS))
+def plain_teacher(seed: int) -> nn.Module:
+    """The teacher's network, trained on the images as they are, without shifts."""
+    return on_digits.trained_teacher(seed, augment=None)
+
+
 def teachers_apart(arm, seed):
     """A 16-wide student on all images. Arms "hard", "smoothing"; "shifted" or "plain" for soft targets of that teacher;
     "shifted-longer" trains three times as long, "shifted-wider" is 128 wide; "teacher-…" is the teacher itself.
     """
     data = digits.load()
-    kind = "plain" if "plain" in arm else "shifted"
+    teacher = plain_teacher(seed) if "plain" in arm else on_digits.teacher(seed)
     if arm.startswith("teacher"):
-        model, rate = teacher(kind, seed), 0.0
+        model, rate = teacher, 0.0
     else:
-        options = make_targets(arm, seed, data.train_images, data.train_labels, kind)
-        steps = 3 * STEPS if arm.endswith("longer") else STEPS
-        width = 128 if arm.endswith("wider") else 16
-        model, rate = best(options, data.train_images, seed, validation_accuracy, width=width, steps=steps)
-    guesses = shared.logits(model, data.train_images).argmax(-1)
-    theirs = shared.logits(teacher(kind, seed), data.train_images).argmax(-1)
+        kind = arm if arm in ("hard", "smoothing") else "soft"
+        options = on_digits.target_options(kind, data.train_images, data.train_labels, seed, teacher)
+        how = {
+            "steps": 3 * on_digits.STEPS if arm.endswith("longer") else on_digits.STEPS,
+            "width": 128 if arm.endswith("wider") else 16,
+        }
+        model, rate = on_digits.best(options, data.train_images, seed, on_digits.validation_accuracy, **how)
+    guesses = on_digits.logits(model, data.train_images).argmax(-1)
+    theirs = on_digits.logits(teacher, data.train_images).argmax(-1)
     return {
-        "accuracy": shared.accuracy(model, data.test_images, data.test_labels),
+        "accuracy": on_digits.accuracy(model, data.test_images, data.test_labels),
         "train_accuracy": (guesses == data.train_labels).float().mean().item(),
         "train_agreement": (guesses == theirs).float().mean().item(),
         "learning_rate": rate,
@@ -268,6 +171,16 @@ EXPERIMENTS = (
         teachers_apart,
     ),
 )
+
+TARGETS = {"hard": "hard labels", "smoothing": "label smoothing", "soft": "soft targets", "averaged": "averaged ones"}
+NAMES = {
+    **TARGETS,
+    **{f"{count}-{kind}": name for count in ("100", "all") for kind, name in TARGETS.items()},
+    "shifted": "soft targets of the course's teacher",
+    "plain": "soft targets of a teacher without shifts",
+    "threes_after": "threes found",
+    "threes_test_bias": "threes found",
+}
 
 CLAIMS = (
     Claim(

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from distill_lessons import losses, training
 from distill_lessons.course.claims import Claim, Comparison
-from distill_lessons.course.experiments import shared
+from distill_lessons.course.experiments import on_digits
 from distill_lessons.course.results import Experiment
 from distill_lessons.models import response_logits
 from distill_lessons.pairs import digits, smollm
@@ -80,11 +80,11 @@ def logit_pair(setting, seed):
     if setting == "smollm":
         return language_logits(seed)
     images = digits.load().test_images
-    teacher = shared.logits(shared.digits_teacher(seed, STEPS), images).double()
+    teacher = on_digits.logits(on_digits.teacher(seed, STEPS), images).double()
     if setting == "digits":
-        return shared.logits(digits_student(seed), images).double(), teacher
+        return on_digits.logits(digits_student(seed), images).double(), teacher
     torch.manual_seed(seed)  # setting "digits-start": the student before its first step
-    return shared.logits(digits.student(16), images).double(), teacher
+    return on_digits.logits(digits.student(16), images).double(), teacher
 
 
 # --- C6: KL and cross-entropy ------------------------------------------------------------------------------------------
@@ -160,22 +160,12 @@ def plant(labels, seed):
 
 @functools.lru_cache(maxsize=2)
 def planted_teacher(seed):
-    """As `shared.digits_teacher`, but trained on planted labels."""
-    data = digits.load()
-    torch.manual_seed(seed)
-    return training.fit(
-        digits.teacher(),
-        data.train_images,
-        plant(data.train_labels, seed),
-        steps=TEACHER_STEPS,
-        learning_rate=1e-3,
-        augment=digits.shift,
-        seed=seed,
-    )
+    """A teacher as `on_digits.teacher`, but trained on planted labels."""
+    return on_digits.trained_teacher(seed, TEACHER_STEPS, plant(digits.load().train_labels, seed))
 
 
 def teacher_of(kind, seed):
-    return planted_teacher(seed) if kind == "planted" else shared.digits_teacher(seed, TEACHER_STEPS)
+    return planted_teacher(seed) if kind == "planted" else on_digits.teacher(seed, TEACHER_STEPS)
 
 
 @functools.lru_cache(maxsize=32)
@@ -204,7 +194,7 @@ def best_student(kind, alpha, seed):
             learning_rate=rate,
             seed=seed,
         )
-        tried.append((shared.accuracy(student, data.val_images, data.val_labels), rate, student))
+        tried.append((on_digits.validation_accuracy(student), rate, student))
     return max(tried, key=lambda entry: (entry[0], -entry[1]))
 
 
@@ -228,7 +218,7 @@ def inherited_errors(arm, seed):
         _, rate, model = best_student(kind, alpha, seed)
     data = digits.load()
     fours = data.test_labels == TRUE
-    guesses = shared.logits(model, data.test_images).argmax(-1)
+    guesses = on_digits.logits(model, data.test_images).argmax(-1)
     return {
         "accuracy": (guesses == data.test_labels).float().mean().item(),
         "fours_right": (guesses[fours] == TRUE).float().mean().item(),
@@ -261,6 +251,25 @@ EXPERIMENTS = (
         inherited_errors,
     ),
 )
+
+NAMES = {
+    "random": "random logits",
+    "near": "a student near its teacher",
+    "digits": "digits",
+    "value_difference": "excess of the cross-entropy",
+    **{
+        f"{loss}_gradient_difference": "difference of gradients"
+        for loss in ("forward_kl", "reverse_kl", "jsd", "total_variation")
+    },
+    "with": "gradient with T² ÷ that at T=1",
+    "without": "gradient without T² ÷ that at T=1",
+    **{f"{setting}-T{t:g}": f"T={t:g}" for setting in SETTINGS for t in TEMPERATURES},
+    "copied": "fours called nine",
+    "hard": "alpha 0",
+    **{f"{kind}-{alpha:g}": f"alpha {alpha:g}" for kind in ("planted", "sound") for alpha in ALPHAS},
+    **{f"{kind}-low": "best alpha of 0–0.3" for kind in ("planted", "sound")},
+    **{f"{kind}-high": "best alpha of 0.5–0.9" for kind in ("planted", "sound")},
+}
 
 CLAIMS = (
     Claim(

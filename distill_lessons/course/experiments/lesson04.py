@@ -1,13 +1,13 @@
 """Lesson 04, logit distillation: text, stored and online logits, alpha, temperature, depth, architecture, learning rate."""
 
+import functools
 import math
 
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from distill_lessons.course.claims import Claim, Comparison
-from distill_lessons.course.experiments import study
-from distill_lessons.course.results import Experiment
+from distill_lessons.course.experiments import on_smollm, study
 from distill_lessons.pairs import smollm
 
 STORED, TEXT = {"targets": "sampled"}, {"alpha": 0.0}
@@ -16,7 +16,7 @@ LAYERS = 4  # of the students that are made from scratch
 
 def with_embeddings(model):
     """A model of the teacher's width with the teacher's embedding, which is also its head, frozen; the rest as it was."""
-    teacher = study.material()[0]
+    teacher = on_smollm.material()[0]
     table = model.get_input_embeddings().weight
     table.data.copy_(teacher.get_input_embeddings().weight)
     table.requires_grad_(False)
@@ -34,13 +34,15 @@ def neox():
 
 def llama():
     """The teacher's own kind, made from scratch: 14.2 M parameters in its layers."""
-    config = LlamaConfig(**{**study.material()[0].config.to_dict(), "num_hidden_layers": LAYERS, "layer_types": None})
+    config = LlamaConfig(
+        **{**on_smollm.material()[0].config.to_dict(), "num_hidden_layers": LAYERS, "layer_types": None}
+    )
     return with_embeddings(LlamaForCausalLM(config))
 
 
 def cut():
     """The same shape with the weights of the teacher's first two and last two layers."""
-    return with_embeddings(smollm.student(study.material()[0], LAYERS))
+    return with_embeddings(smollm.student(on_smollm.material()[0], LAYERS))
 
 
 ARMS = {
@@ -59,33 +61,55 @@ ARMS = {
     "neox text": {"how": TEXT, "student": neox},
 }
 FAST = 3e-3  # the peak rate of the teacher's own pre-training (Allal et al. 2025)
-FIXED = {"fast": FAST, "slow": FAST / 32}  # two rates for the arm "logits", neither searched
 
 
-def find_rate(arm, seed):
-    """An arm's best learning rate: `study.search`."""
-    return study.search(lambda rate: study.learn(seed, rate, **ARMS[arm]))
+def learned(arm, seed, rate):
+    """A trained student of an arm, with its seconds."""
+    return on_smollm.learn(seed, rate, **ARMS[arm])
 
 
-def run(arm, seed):
-    """An arm at its best rate; "fast" and "slow" at theirs; "untrained" arms as they begin."""
-    if arm == "untrained":
-        return study.score(smollm.student(study.material()[0], study.DEPTH))
-    if arm == "neox untrained":
-        torch.manual_seed(seed)
-        return study.score(neox())
-    if arm in FIXED:
-        student, seconds = study.learn(seed, FIXED[arm], **ARMS["logits"])
-        return study.score(student) | {"seconds": seconds, "learning_rate": FIXED[arm]}
-    return study.run("lesson04-rates", arm, seed, lambda rate: study.learn(seed, rate, **ARMS[arm]))
+def untrained(seed):
+    """The ten-layer student as it begins, whatever the seed."""
+    return on_smollm.score(smollm.student(on_smollm.material()[0], on_smollm.DEPTH))
 
 
-EXPERIMENTS = (
-    Experiment("lesson04-rates", tuple(ARMS), (0,), find_rate),
-    Experiment("lesson04-arms", ("untrained", "neox untrained", *ARMS, *FIXED), (0, 1, 2), run, ("cpu", "cuda")),
-)
+def neox_untrained(seed):
+    """GPT-NeoX as it begins."""
+    torch.manual_seed(seed)
+    return on_smollm.score(neox())
+
+
+def at_rate(rate, seed):
+    """The arm "logits" at a rate that was not searched."""
+    student, seconds = learned("logits", seed, rate)
+    return on_smollm.score(student) | {"seconds": seconds, "learning_rate": rate}
+
+
+UNTRAINED = {"untrained": untrained, "neox untrained": neox_untrained}
+FIXED = {name: functools.partial(at_rate, rate) for name, rate in {"fast": FAST, "slow": FAST / 32}.items()}
+
+EXPERIMENTS = study.searched("lesson04-rates", "lesson04-arms", ARMS, learned, before=UNTRAINED, after=FIXED)
 
 TABLE, NATS = "lesson04-arms", "nats"
+
+NAMES = {
+    "kl": "KL to the teacher",
+    "cross_entropy": "cross-entropy of the teacher's text",
+    "text": "the teacher's text",
+    "logits": "stored draws",
+    "online": "teacher in the loop",
+    "half": "half text, half stored draws",
+    "smoothing": "text with label smoothing",
+    "shallow text": "six layers on text",
+    "shallow logits": "six layers on stored draws",
+    "cut": "four of the teacher's layers",
+    "llama": "Llama from scratch",
+    "neox": "GPT-NeoX on stored draws",
+    "neox text": "GPT-NeoX on text",
+    "neox untrained": "GPT-NeoX untrained",
+    "fast": f"rate {FAST:g}",
+    "slow": f"rate {FAST / 32:.1g}",
+}
 
 CLAIMS = (
     Claim(

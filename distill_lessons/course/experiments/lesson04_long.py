@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 from distill_lessons import runtime
 from distill_lessons.course import results
-from distill_lessons.course.experiments import lesson04, study
+from distill_lessons.course.experiments import lesson04, on_smollm, study
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import smollm
 from distill_lessons.teacher import generation
@@ -26,7 +26,7 @@ class Scores(TrainerCallback):
 
     def on_step_end(self, args, state, control, model=None, **rest):
         if state.global_step in self.steps:
-            score = study.score(model)
+            score = on_smollm.score(model)
             for metric in ("kl", "agreement", "cross_entropy"):
                 self.found[f"{metric} at {self.seen[state.global_step - 1]}"] = score[metric]
             model.train()
@@ -35,14 +35,14 @@ class Scores(TrainerCallback):
 def samples(student):
     """The student's likeliest answers to the first test prompts."""
     prompts = [row["prompt"] for row in smollm.corpus("test")[:SAMPLED]]
-    made = generation.generate(student, study.material()[1], prompts, max_new_tokens=48)
+    made = generation.generate(student, on_smollm.material()[1], prompts, max_new_tokens=48)
     return dict(zip(prompts, (text for text, _ in made)))
 
 
 def run(arm, seed):
     """Arm "text" or "logits" at the rate of its short runs, until it has seen that many tokens."""
-    stored = study.material()[2]
-    order = study.chosen(seed, 4 * len(stored))
+    stored = on_smollm.material()[2]
+    order = on_smollm.chosen(seed, 4 * len(stored))
     tokens = [len(row["sizes"]) for row in stored.select_columns(["sizes"])]
     seen = []
     while not seen or seen[-1] < TOKENS:
@@ -50,9 +50,8 @@ def run(arm, seed):
         seen.append((seen[-1] if seen else 0) + sum(tokens[i] for i in order[start : start + BATCH]))
     steps = len(seen)
     scores = Scores({round(steps * share) for share in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1)}, seen)
-    table = results.load("lesson04-rates")
-    rate = table[(table.arm == arm) & (table.metric == "learning_rate")].value.item()
-    student, seconds = study.learn(
+    rate = study.found_rate("lesson04-rates", arm)
+    student, seconds = on_smollm.learn(
         seed,
         rate,
         steps=steps,
@@ -61,7 +60,7 @@ def run(arm, seed):
         callbacks=[scores],
         **lesson04.ARMS[arm],
     )
-    said = {"teacher": samples(study.material()[0]), arm: samples(student)}
+    said = {"teacher": samples(on_smollm.material()[0]), arm: samples(student)}
     path = results.recorded_folder(runtime.device().type) / "lesson04-samples.json"
     said = (json.loads(path.read_text()) if path.exists() else {}) | said
     with runtime.replacing(path) as temporary:

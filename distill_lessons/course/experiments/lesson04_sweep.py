@@ -4,9 +4,8 @@ The values that `lesson04` has already (alpha 0, 1/2 and 1, temperatures 1 and 2
 "cut" is four, text at six and ten) are not made again.
 """
 
-from distill_lessons.course.experiments import study
+from distill_lessons.course.experiments import on_smollm, study
 from distill_lessons.course.experiments.lesson04 import STORED, TEXT
-from distill_lessons.course.results import Experiment
 
 ARMS = {
     "alpha 0.25": {"how": STORED | {"alpha": 0.25}},
@@ -18,17 +17,9 @@ ARMS = {
 }
 
 
-def find_rate(arm, seed):
-    """An arm's best learning rate: `study.search`."""
-    return study.search(lambda rate: study.learn(seed, rate, **ARMS[arm]))
+def learned(arm, seed, rate):
+    """A trained student of an arm, with its seconds."""
+    return on_smollm.learn(seed, rate, **ARMS[arm])
 
 
-def run(arm, seed):
-    """An arm at its best rate."""
-    return study.run("lesson04-sweep-rates", arm, seed, lambda rate: study.learn(seed, rate, **ARMS[arm]))
-
-
-EXPERIMENTS = (
-    Experiment("lesson04-sweep-rates", tuple(ARMS), (0,), find_rate),
-    Experiment("lesson04-sweep", tuple(ARMS), (0, 1, 2), run, ("cpu", "cuda")),
-)
+EXPERIMENTS = study.searched("lesson04-sweep-rates", "lesson04-sweep", ARMS, learned)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from distill_lessons.course.claims import Claim, Comparison
-from distill_lessons.course.experiments import sampling, study
+from distill_lessons.course.experiments import on_smollm, sampling, study
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import smollm
 from distill_lessons.teacher import generation
@@ -19,11 +19,11 @@ LONGER = 1.9  # steps on text in the time of one with the teacher in the loop; l
 
 def answers(name, seed):
     """As many answers under a sampling setting as a run takes, in the seed's order, as rows for `targets.Collator`."""
-    tokenizer = study.material()[1]
+    tokenizer = on_smollm.material()[1]
     every = encode(tokenizer, sampling.rows(name), max_response=65)
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed)).tolist()
     rows = []
-    for example in (every[i] for i in order[: study.STEPS * study.BATCH]):
+    for example in (every[i] for i in order[: on_smollm.STEPS * on_smollm.BATCH]):
         prompt = sum(label == -100 for label in example["labels"])
         count = len(example["labels"]) - prompt
         empty = {"sizes": np.ones(count, int), "ids": np.zeros(count, int), "counts": np.ones(count, int)}
@@ -34,7 +34,7 @@ def answers(name, seed):
 
 SETTINGS = ("greedy", "T0.7", "top-p", "T1", "T1.5")
 ARMS = {
-    "text longer": {"how": TEXT, "steps": round(LONGER * study.STEPS)},
+    "text longer": {"how": TEXT, "steps": round(LONGER * on_smollm.STEPS)},
     "lora text": {"how": TEXT, "lora": 16},
     "lora logits": {"how": STORED, "lora": 16},
 }
@@ -43,19 +43,13 @@ ARMS = {
 def learned(arm, seed, rate):
     """A trained student of an arm, with its seconds."""
     if arm in SETTINGS:
-        return study.learn(seed, rate, how=TEXT, rows=answers(arm, seed))
-    return study.learn(seed, rate, **ARMS[arm])
+        return on_smollm.learn(seed, rate, how=TEXT, rows=answers(arm, seed))
+    return on_smollm.learn(seed, rate, **ARMS[arm])
 
 
-def find_rate(arm, seed):
-    """An arm's best learning rate: `study.search`."""
-    first = 4 * study.FIRST_RATE if arm.startswith("lora") else study.FIRST_RATE
-    return study.search(lambda rate: learned(arm, seed, rate), first)
-
-
-def run(arm, seed):
-    """An arm at its best rate."""
-    return study.run("lesson05-rates", arm, seed, lambda rate: learned(arm, seed, rate))
+def first_rate(arm):
+    """Adapters take higher rates."""
+    return 4 * study.FIRST_RATE if arm.startswith("lora") else study.FIRST_RATE
 
 
 def speed(arm, seed):
@@ -63,13 +57,13 @@ def speed(arm, seed):
     student with targets "stored" and with the teacher "online". The seed chooses the prompts or examples. A GPU does
     everything once before the clock runs, and more steps: otherwise its preparations would be all that is timed.
     """
-    teacher, tokenizer, _ = study.material()
+    teacher, tokenizer, _ = on_smollm.material()
     gpu = teacher.device.type == "cuda"
     if arm in ("stored", "online"):
         how, steps = STORED if arm == "stored" else {}, 100 if gpu else 6
         if gpu:
-            study.learn(seed, 1e-3, steps=2, how=how)
-        _, seconds = study.learn(seed, 1e-3, steps=steps, how=how)
+            on_smollm.learn(seed, 1e-3, steps=2, how=how)
+        _, seconds = on_smollm.learn(seed, 1e-3, steps=steps, how=how)
         return rate(steps / seconds)
     prompts = [row["prompt"] for row in smollm.corpus("train")[64 * seed : 64 * seed + 64]]
     prompts = prompts[:2] if arm == "single" else prompts
@@ -89,14 +83,27 @@ def rate(per_second):
 
 
 EXPERIMENTS = (
-    Experiment("lesson05-rates", (*SETTINGS, *ARMS), (0,), find_rate),
-    Experiment("lesson05-arms", (*SETTINGS, *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
+    *study.searched("lesson05-rates", "lesson05-arms", (*SETTINGS, *ARMS), learned, first=first_rate),
     Experiment(
         "lesson05-speed", ("single", "batch", "without cache", "stored", "online"), (0, 1, 2), speed, ("cpu", "cuda")
     ),
 )
 
 BOTH = "lesson05-arms + lesson04-arms"
+
+NAMES = {
+    "kl": "KL to the teacher",
+    "T0.7": "temperature 0.7",
+    "T1": "temperature 1",
+    "T1.5": "temperature 1.5",
+    "top-p": "top-p 0.9",
+    "text longer": "text for as long",
+    "log2 per second": "speed",
+    "single": "one prompt at a time",
+    "batch": "64 prompts at a time",
+    "stored": "stored targets",
+    "online": "teacher in the loop",
+}
 
 CLAIMS = (
     Claim(

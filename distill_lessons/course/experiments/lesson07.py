@@ -1,48 +1,29 @@
 """Lesson 07, chain of thought: answers against worked steps, other styles of trace, flawed traces, and word problems."""
 
-import functools
 import time
 
 from transformers import TrainerCallback
 
-from distill_lessons import evaluation, training
-from distill_lessons.course import results
+from distill_lessons import evaluation
 from distill_lessons.course.claims import Claim, Comparison
+from distill_lessons.course.experiments.on_multiplication import (
+    BATCH,
+    LONGEST,
+    STEPS,
+    accuracy,
+    ask,
+    learn,
+    rate_of,
+    search,
+    steps_for,
+    texts,
+    tokens_of,
+)
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import multiplication as pair
 from distill_lessons.pairs import word_problems
 
-STEPS, BATCH, RATE = 2000, 32, 6e-3
-LONGEST = 120  # tokens of a response
 CURVE = (250, 500, 1000, 1500)  # steps of STEPS after which validation problems are asked, beside the end
-
-
-# --- What the students learn from -------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=2)
-def teacher_traces(name, only_right):
-    """A teacher's own traces of the training problems, all or those that end on the right answer."""
-    return [(a, b, text) for a, b, text in pair.traces(name) if not only_right or pair.is_right(a, b, text)]
-
-
-def texts(material):
-    """(prompt, response) pairs: of a style of `pair`, or of a teacher ("teacher", "noisy", "noisy all")."""
-    if material in pair.STYLES | pair.FLAWED:
-        style = (pair.STYLES | pair.FLAWED)[material]
-        return [(pair.prompt(a, b), style(a, b)) for a, b in pair.problems("train")]
-    kept = teacher_traces(material.split()[0], only_right=not material.endswith(" all"))
-    return [(pair.prompt(a, b), text) for a, b, text in kept]
-
-
-def tokens_of(pairs):
-    """Mean number of tokens of a training example: prompt, response and end."""
-    return sum(len(prompt) + len(response) + 1 for prompt, response in pairs) / len(pairs)
-
-
-def steps_for(material, equal):
-    """The budget of an arm: STEPS steps, or as many as see as many tokens as STEPS steps of worked steps do."""
-    return STEPS if equal == "steps" else round(STEPS * tokens_of(texts("steps")) / tokens_of(texts(material)))
 
 
 # --- Training and scoring ---------------------------------------------------------------------------------------------
@@ -60,41 +41,6 @@ class Curve(TrainerCallback):
             share = accuracy(pair.problems("validation"), ask(model, pair.problems("validation")))
             self.found[f"accuracy after {self.at[state.global_step]}"] = share
             self.seconds += time.perf_counter() - began
-
-
-def learn(model, tokenizer, pairs, steps, seed=0, rate=RATE, batch=BATCH, callbacks=(), **changes):
-    """Train a small model on (prompt, response) pairs by the cross-entropy of the responses; returns it with the seconds.
-
-    The first fifth of the steps warms up: without it these models stay for long where all answers look alike. `changes` go to
-    `training.settings`.
-    """
-    how = {
-        "logging_strategy": "no",
-        "train_sampling_strategy": "random",
-        "warmup_steps": steps // 5,
-        "adam_beta2": 0.99,
-    }
-    trainer = training.DistillationTrainer(
-        model=model,
-        args=training.settings(steps, batch, rate, seed, **how | changes),
-        train_dataset=pair.encode(tokenizer, pairs),
-        data_collator=pair.collate,
-        callbacks=list(callbacks),
-        alpha=0.0,
-    )
-    began = time.perf_counter()
-    trainer.train()
-    return model.eval(), time.perf_counter() - began
-
-
-def ask(model, problems):
-    """A model's responses to problems (a, b)."""
-    return evaluation.responses(model, pair.tokenizer(), [pair.prompt(a, b) for a, b in problems], LONGEST)
-
-
-def accuracy(problems, made):
-    """Share of responses that end on the right answer."""
-    return sum(pair.is_right(a, b, text) for (a, b), text in zip(problems, made)) / len(problems)
 
 
 def wrong_place(a, b, text):
@@ -174,15 +120,6 @@ FLAWED = {
     "noisy, filtered": ("noisy", "steps"),
 }
 SEARCHED = ("answer", "steps", "detailed", "verified")  # the others take the rate of the one most like them
-TRIED = (1.5e-3, 3e-3, 6e-3, 1.2e-2)
-
-
-def search(validate):
-    """What `validate(rate)`, accuracy on validation problems, says at each of TRIED, and the rate at which it is highest."""
-    found = {rate: validate(rate) for rate in TRIED}
-    return {"learning_rate": max(found, key=found.get)} | {
-        f"validation at {rate:g}": share for rate, share in found.items()
-    }
 
 
 def find_rate(arm, seed):
@@ -195,17 +132,6 @@ def find_rate(arm, seed):
         return accuracy(problems, ask(model, problems))
 
     return search(validate)
-
-
-def rate_of(arm, name="lesson07-rates"):
-    """The rate with the highest mean over the seeds that an experiment tried, for an arm or the one that is most like it.
-
-    An arm that was not searched takes the rate of its name before the comma, or else that of "steps".
-    """
-    table = results.load(name)
-    like = next(each for each in (arm, arm.split(",")[0], "steps") if each in set(table.arm))
-    tried = table[(table.arm == like) & table.metric.str.startswith("validation at ")].groupby("metric").value.mean()
-    return float(tried.idxmax().removeprefix("validation at "))
 
 
 def run(arm, seed):
@@ -295,6 +221,22 @@ EXPERIMENTS = (
 def _accuracy(condition, arm, other, low=0.0, metric="accuracy", detail="", experiment="lesson07-arms"):
     return Comparison(condition, detail, experiment, metric, arm, other, low=low)
 
+
+NAMES = {
+    "three digits": "accuracy on three digits",
+    "more carries minus none": "accuracy with two carries or more less that without",
+    "seen accuracy": "accuracy",
+    "held out accuracy": "accuracy",
+    "four steps minus one": "accuracy in four steps less that in one",
+    "answer": "answers",
+    "explanation": "explanations",
+    "detailed": "detailed steps",
+    "mistake": "error analysis",
+    "verified": "self-verification",
+    "answer, equal tokens": "answers (equal tokens)",
+    "mistake, equal steps": "error analysis (equal steps)",
+    "verified, equal steps": "self-verification (equal steps)",
+}
 
 CLAIMS = (
     Claim(

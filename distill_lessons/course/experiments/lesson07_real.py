@@ -4,6 +4,7 @@ import functools
 import re
 
 from distill_lessons import evaluation
+from distill_lessons.course.experiments import on_multiplication
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import multiplication, smollm, word_problems
 
@@ -28,12 +29,6 @@ def tidy(text):
     return re.sub(r"(^|[.?] )([a-z])", lambda found: found[1] + found[2].upper(), text)
 
 
-def last_number(text):
-    """The last whole number in a text, or None."""
-    found = re.findall(r"\d+", text.replace(",", ""))
-    return int(found[-1]) if found else None
-
-
 @functools.lru_cache(maxsize=2)
 def answers(arm):
     """The model's likeliest answers to all hundred problems, asked together."""
@@ -47,7 +42,7 @@ def run(arm, seed):
     The "seed" chooses the problems. Right is whose last number is the answer.
     """
     made, tokenizer = answers(arm)[10 * seed : 10 * seed + 10], smollm.tokenizer()
-    right = [last_number(text) == answer for text, (_, answer) in zip(made, problems(seed))]
+    right = [on_multiplication.last_number(text) == answer for text, (_, answer) in zip(made, problems(seed))]
     tokens = sum(len(tokenizer(text)["input_ids"]) for text in made) / len(made)
     return {"accuracy": sum(right) / 10, "words": sum(right[:5]) / 5, "products": sum(right[5:]) / 5, "tokens": tokens}
 

@@ -5,7 +5,7 @@ from statistics import median
 
 from transformers import TrainerCallback
 
-from distill_lessons.course.experiments import lesson07
+from distill_lessons.course.experiments import on_multiplication
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import multiplication as pair
 
@@ -33,14 +33,16 @@ def run(arm, seed):
     """
     tokenizer, problems, clock = pair.tokenizer(), pair.problems("test"), Clock()
     how = {"seed": seed, "batch": BATCH, "callbacks": [clock]} | WAYS[arm]
-    student, seconds = lesson07.learn(pair.student(seed), tokenizer, lesson07.texts("teacher"), STEPS, **how)
+    student, seconds = on_multiplication.learn(
+        pair.student(seed), tokenizer, on_multiplication.texts("teacher"), STEPS, **how
+    )
     steps = [later - earlier for earlier, later in zip(clock.times, clock.times[1:])]
-    lesson07.ask(student, problems[:8])  # what is done once, by whatever runs first
+    on_multiplication.ask(student, problems[:8])  # what is done once, by whatever runs first
     began = time.perf_counter()
-    answers = lesson07.ask(student, problems)
+    answers = on_multiplication.ask(student, problems)
     asked = time.perf_counter() - began
     found = {"seconds": seconds, "first steps": sum(steps[:5]), "step": median(steps[5:])}
-    return found | {"asking": asked, "accuracy": lesson07.accuracy(problems, answers)}
+    return found | {"asking": asked, "accuracy": on_multiplication.accuracy(problems, answers)}
 
 
 EXPERIMENTS = (Experiment("lesson07-speed", tuple(WAYS), (0, 1, 2), run, ("cpu", "cuda")),)

@@ -9,13 +9,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from distill_lessons import runtime
 from distill_lessons.course import results
 from distill_lessons.course.claims import Claim, Comparison
-from distill_lessons.course.experiments import study
-from distill_lessons.course.results import Experiment
+from distill_lessons.course.experiments import on_smollm, study
 from distill_lessons.models.students import kept_layers
 from distill_lessons.training import features
 from distill_lessons.training.features import Matching
 
-DEPTH, TEACHER_DEPTH, WIDTH, NARROW = study.DEPTH, 30, 576, 288
+DEPTH, TEACHER_DEPTH, WIDTH, NARROW = on_smollm.DEPTH, 30, 576, 288
 
 
 def expected_map():
@@ -48,7 +47,7 @@ def narrow():
         vocab_size=49152, hidden_size=NARROW, intermediate_size=768, num_hidden_layers=DEPTH, num_attention_heads=9,
         num_key_value_heads=3, head_dim=32, tie_word_embeddings=True, rope_theta=100000.0,
     )  # fmt: skip
-    return LlamaForCausalLM(config).to(study.material()[0].device)
+    return LlamaForCausalLM(config).to(on_smollm.material()[0].device)
 
 
 LAST = features.last_map(DEPTH, TEACHER_DEPTH)
@@ -64,29 +63,40 @@ ARMS = {
 }
 
 
-def find_rate(arm, seed):
-    """An arm's best learning rate: `study.search`."""
-    return study.search(lambda rate: study.learn(seed, rate, **ARMS[arm]))
+def learned(arm, seed, rate):
+    """A trained student of an arm, with its seconds."""
+    return on_smollm.learn(seed, rate, **ARMS[arm])
 
 
-def run(arm, seed):
-    """An arm at its best rate; "narrow untrained" as it begins; "logits" is lesson 04's "online", the same run."""
-    if arm == "logits":
-        table = results.load("lesson04-arms", results.recorded_folder(runtime.device().type))
-        return table[(table.arm == "online") & (table.seed == seed)].set_index("metric").value.to_dict()
-    if arm == "narrow untrained":
-        torch.manual_seed(seed)
-        return study.score(narrow())
-    return study.run("lesson08-rates", arm, seed, lambda rate: study.learn(seed, rate, **ARMS[arm]))
+def logits_alone(seed):
+    """Lesson 04's "online", the same run, as recorded on the same device."""
+    table = results.load("lesson04-arms", results.recorded_folder(runtime.device().type))
+    return table[(table.arm == "online") & (table.seed == seed)].set_index("metric").value.to_dict()
 
 
-EXPERIMENTS = (
-    Experiment("lesson08-rates", tuple(ARMS), (0,), find_rate),
-    Experiment("lesson08-arms", ("logits", "narrow untrained", *ARMS), (0, 1, 2), run, ("cpu", "cuda")),
-)
+def narrow_untrained(seed):
+    """The narrow student as it begins."""
+    torch.manual_seed(seed)
+    return on_smollm.score(narrow())
+
+
+BESIDE = {"logits": logits_alone, "narrow untrained": narrow_untrained}
+
+EXPERIMENTS = study.searched("lesson08-rates", "lesson08-arms", ARMS, learned, before=BESIDE)
 
 BOTH = "lesson08-weight + lesson08-arms"
 GAIN = -0.02  # nats: less is nothing that anybody would work for
+
+NAMES = {
+    "kl": "KL to the teacher",
+    "logits": "outputs alone",
+    "both": "outputs and states",
+    "both last": "last layers",
+    "both reversed": "reversed layers",
+    "narrow logits": "outputs alone",
+    "narrow both": "outputs and projected states",
+    "narrow relations": "outputs and relations",
+}
 
 CLAIMS = (
     Claim(

@@ -1,7 +1,6 @@
 """Lesson 08: the same matching of hidden states, right and reversed, with ten times its weight beside the logits."""
 
-from distill_lessons.course.experiments import lesson08, study
-from distill_lessons.course.results import Experiment
+from distill_lessons.course.experiments import lesson08, on_smollm, study
 
 ARMS = {
     "weight 10": {"how": {"features": lesson08.matching(lesson08.expected_map()), "feature_weight": 10.0}},
@@ -9,17 +8,15 @@ ARMS = {
 }
 
 
-def find_rate(arm, seed):
-    """An arm's best learning rate: `study.search`."""
-    return study.search(lambda rate: study.learn(seed, rate, **ARMS[arm]))
+def learned(arm, seed, rate):
+    """A trained student of an arm, with its seconds."""
+    return on_smollm.learn(seed, rate, **ARMS[arm])
 
 
-def run(arm, seed):
-    """An arm at its best rate."""
-    return study.run("lesson08-weight-rates", arm, seed, lambda rate: study.learn(seed, rate, **ARMS[arm]))
+EXPERIMENTS = study.searched("lesson08-weight-rates", "lesson08-weight", ARMS, learned)
 
-
-EXPERIMENTS = (
-    Experiment("lesson08-weight-rates", tuple(ARMS), (0,), find_rate),
-    Experiment("lesson08-weight", tuple(ARMS), (0, 1, 2), run, ("cpu", "cuda")),
-)
+NAMES = {
+    "kl": "KL to the teacher",
+    "weight 10": "ten times the weight",
+    "reversed 10": "reversed layers, ten times the weight",
+}

@@ -13,7 +13,7 @@ import pandas as pd
 from distill_lessons import evaluation
 from distill_lessons.course import results
 from distill_lessons.course.claims import Claim, Comparison
-from distill_lessons.course.experiments import lesson08, study
+from distill_lessons.course.experiments import lesson08, on_smollm, study
 from distill_lessons.course.results import Experiment
 from distill_lessons.evaluation import calibration, judging
 from distill_lessons.models import compression
@@ -42,7 +42,7 @@ def human_text(least=30, tokens=64, context=16):
     The first `context` tokens of a paragraph are read, the next up to `tokens` are predicted.
     """
     folder, rows = importlib.resources.files("sklearn.datasets.descr"), []
-    tokenizer = study.material()[1]
+    tokenizer = on_smollm.material()[1]
     for file in sorted(folder.iterdir(), key=lambda path: path.name):
         if not file.name.endswith(".rst"):
             continue
@@ -59,8 +59,8 @@ def human_text(least=30, tokens=64, context=16):
 def language_batches(kind):
     """Batches of "test" prompts with the teacher's answers, or of "human" text."""
     if kind == "test":
-        return study.held_out("test")
-    teacher, tokenizer, _ = study.material()
+        return on_smollm.held_out("test")
+    teacher, tokenizer, _ = on_smollm.material()
     rows, collate = sorted(human_text(), key=lambda row: len(row["input_ids"])), collator(tokenizer)
     return evaluation.remember(teacher, [collate(rows[i : i + 16]) for i in range(0, len(rows), 16)])
 
@@ -70,28 +70,25 @@ def language_model(arm, seed):
     """A model of an arm: trained at the best rate found for it; "untrained" as it begins; "int8 …" in eight bits."""
     if arm == "int8 student":
         return compression.int8(language_model("logits", seed))
-    teacher = study.material()[0]
+    teacher = on_smollm.material()[0]
     if arm == "teacher":
         return teacher
     if arm == "int8 teacher":
         return compression.int8(teacher)
     if arm == "untrained":
-        return smollm.student(teacher, study.DEPTH).eval()
-    name, rated = WHERE_RATED[arm]
-    table = results.load(name)
-    rate = results.per_seed(table, "learning_rate", rated).iloc[0]
-    return study.learn(seed, rate, **ARMS[arm])[0]
+        return smollm.student(teacher, on_smollm.DEPTH).eval()
+    return on_smollm.learn(seed, study.found_rate(*WHERE_RATED[arm]), **ARMS[arm])[0]
 
 
 @functools.lru_cache(maxsize=2)
 def teacher_tokens(kind):
     """`evaluation.next_tokens` of the teacher."""
-    return evaluation.next_tokens(study.material()[0], language_batches(kind))
+    return evaluation.next_tokens(on_smollm.material()[0], language_batches(kind))
 
 
 def language_scores(model, kind):
     """Closeness, transfer ratio of next tokens guessed, calibration of the next token."""
-    tokens = evaluation.next_tokens(model, language_batches(kind), study.material()[0])
+    tokens = evaluation.next_tokens(model, language_batches(kind), on_smollm.material()[0])
     ratio = evaluation.transfer_ratio(*(evaluation.by_row(each, "right") for each in (tokens, teacher_tokens(kind))))
     found = {
         "kl": tokens["kl"].mean(),
@@ -114,18 +111,18 @@ def judged_prompts():
 
 def said(model):
     """A model's likeliest answers to `judged_prompts`, up to SAID tokens."""
-    made = generation.generate(model, study.material()[1], judged_prompts(), max_new_tokens=SAID)
+    made = generation.generate(model, on_smollm.material()[1], judged_prompts(), max_new_tokens=SAID)
     return [text.strip() for text, _ in made]
 
 
 @functools.lru_cache(maxsize=1)
 def teacher_said():
-    return said(study.material()[0])
+    return said(on_smollm.material()[0])
 
 
 @functools.lru_cache(maxsize=1)
 def likelihood_judge():
-    return judging.likelihood(*study.material()[:2])
+    return judging.likelihood(*on_smollm.material()[:2])
 
 
 def by_likelihood(answers):
@@ -135,7 +132,7 @@ def by_likelihood(answers):
 
 def by_choice(answers):
     """The verdict of the same model when it is shown both answers and asked to choose; of fewer prompts, since it is slow."""
-    judge, prompts = judging.choice(*study.material()[:2]), judged_prompts()[:CHOSEN]
+    judge, prompts = judging.choice(*on_smollm.material()[:2]), judged_prompts()[:CHOSEN]
     return judging.win_rate(judge, prompts, answers[:CHOSEN], teacher_said()[:CHOSEN])
 
 
@@ -261,6 +258,15 @@ JUDGED_STUDENTS = {
     "multiplication": ("lesson12-multiplication", "student", "multiplication student"),
     "language, 10 of 30 layers": (LANGUAGE, "logits", "smollm student"),
     "language, 22 of 30 layers": (LANGUAGE, "22 layers", "smollm 22 layers"),
+}
+
+NAMES = {
+    "ece": "ECE",
+    "human: ece": "ECE",
+    "human: overconfidence": "overconfidence",
+    "text": "the teacher's text",
+    "logits": "stored draws",
+    "kl": "KL to the teacher",
 }
 
 CLAIMS = (

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from distill_lessons import evaluation, losses, runtime
-from distill_lessons.course.experiments import lesson02, lesson07, shared
+from distill_lessons.course.experiments import on_digits, on_multiplication
 from distill_lessons.course.results import Experiment
 from distill_lessons.evaluation import calibration
 from distill_lessons.models import compression
@@ -30,19 +30,19 @@ def digits_student(arm, seed):
     """A 32-wide student at its best rate on validation images; arms "all, hard", "100, soft" and so on: images, targets."""
     data = digits.load()
     count, kind = arm.split(", ", 1)
-    rows = lesson02.few(data.train_labels, seed) if count == "100" else torch.arange(len(data.train_labels))
+    rows = on_digits.few(data.train_labels, seed) if count == "100" else torch.arange(len(data.train_labels))
     images, labels = data.train_images[rows], data.train_labels[rows]
     if kind == SOFT_AT_1:
-        options = [(lesson02.soft(lesson02.teacher("shifted", seed), images, 1.0), 1.0)]
+        options = [(on_digits.soft(on_digits.teacher(seed), images, 1.0), 1.0)]
     else:
-        options = lesson02.make_targets(kind, seed, images, labels)
-    return lesson02.best(options, images, seed, lesson02.validation_accuracy, width=WIDTH)[0]
+        options = on_digits.target_options(kind, images, labels, seed)
+    return on_digits.best(options, images, seed, on_digits.validation_accuracy, width=WIDTH)[0]
 
 
 def digits_model(arm, seed):
     """A trained model of an arm; "untrained" is the student before."""
     if arm == "teacher":
-        return lesson02.teacher("shifted", seed)
+        return on_digits.teacher(seed)
     if arm == "untrained":
         torch.manual_seed(seed)
         return digits.student(WIDTH).to(runtime.device()).eval()
@@ -68,12 +68,14 @@ def classifier_scores(logits, teacher_logits, labels):
 def digits_run(arm, seed):
     """One model on test images and on noisy ones, as it is and with a temperature fitted on validation images."""
     data, model = digits.load(), digits_model(arm, seed)
-    teacher, labels = lesson02.teacher("shifted", seed), data.test_labels
-    z = shared.logits(model, data.test_images)
-    found = classifier_scores(z, shared.logits(teacher, data.test_images), labels)
-    noisy = classifier_scores(shared.logits(model, noisy_images()), shared.logits(teacher, noisy_images()), labels)
+    teacher, labels = on_digits.teacher(seed), data.test_labels
+    z = on_digits.logits(model, data.test_images)
+    found = classifier_scores(z, on_digits.logits(teacher, data.test_images), labels)
+    noisy = classifier_scores(
+        on_digits.logits(model, noisy_images()), on_digits.logits(teacher, noisy_images()), labels
+    )
     found |= {f"noisy: {metric}": value for metric, value in noisy.items()}
-    temperature = calibration.fit_temperature(shared.logits(model, data.val_images), data.val_labels)
+    temperature = calibration.fit_temperature(on_digits.logits(model, data.val_images), data.val_labels)
     scaled = classifier_scores(z / temperature, z, labels)
     kept = ("ece", "excess ece", "overconfidence", "confidence when wrong", "brier")
     found |= {f"scaled: {metric}": scaled[metric] for metric in kept if metric in scaled}
@@ -86,15 +88,17 @@ def digits_run(arm, seed):
 
 @functools.lru_cache(maxsize=2)
 def multiplication_model(arm, seed):
-    """A model of an arm: "teacher", "untrained", "student" (on the teacher's own right traces, at `lesson07.RATE`)."""
+    """A model of an arm: "teacher", "untrained", "student" (on the teacher's own right traces, at `on_multiplication.RATE`)."""
     if arm.startswith("int8"):
         return compression.int8(multiplication_model(arm.removeprefix("int8 "), seed))
     if arm == "teacher":
         return multiplication.teacher()
     if arm == "untrained":
         return multiplication.student(seed)
-    pairs = lesson07.texts("teacher")
-    return lesson07.learn(multiplication.student(seed), multiplication.tokenizer(), pairs, lesson07.STEPS, seed)[0]
+    pairs = on_multiplication.texts("teacher")
+    return on_multiplication.learn(
+        multiplication.student(seed), multiplication.tokenizer(), pairs, on_multiplication.STEPS, seed
+    )[0]
 
 
 def written(model, problems):
@@ -102,7 +106,7 @@ def written(model, problems):
 
     It is as sure as the text it wrote is likely: the product of the probabilities of all its tokens.
     """
-    made = lesson07.ask(model, problems)
+    made = on_multiplication.ask(model, problems)
     answers = np.array([multiplication.final_answer(text) or -1 for text in made])
     right = np.array([a * b for a, b in problems]) == answers
     pairs = [(multiplication.prompt(a, b), text) for (a, b), text in zip(problems, made)]
@@ -160,3 +164,11 @@ EXPERIMENTS = (
         multiplication_run,
     ),
 )
+
+NAMES = {
+    "ece": "ECE",
+    "noisy: ece": "ECE",
+    "scaling gains": "ECE won",
+    **{f"{count}, {kind}": f"{kind} labels" for count in ("all", "100") for kind in ("hard", "soft")},
+    f"100, {SOFT_AT_1}": "soft labels at T=1",
+}

@@ -12,7 +12,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from distill_lessons import evaluation, runtime
-from distill_lessons.course.experiments import lesson12_small, study
+from distill_lessons.course.experiments import lesson12_small, on_smollm
 from distill_lessons.course.results import Experiment
 from distill_lessons.evaluation import speed
 from distill_lessons.models import compression
@@ -37,7 +37,7 @@ def speed_model(arm):
         return (multiplication.large() if name == "teacher" else multiplication.student()).eval()
     if name == "teacher":
         return smollm.teacher()
-    return smollm.student(smollm.teacher(), 22 if name == "22 layers" else study.DEPTH).eval()
+    return smollm.student(smollm.teacher(), 22 if name == "22 layers" else on_smollm.DEPTH).eval()
 
 
 def load_saved(folder, quantised):
@@ -105,3 +105,9 @@ EXPERIMENTS = (
         speed_run,
     ),
 )
+
+NAMES = {
+    "log2 queries a second": "queries a second",
+    "log2 p50": "median latency",
+    **{arm: arm.split(" ", 1)[1] for arm in EXPERIMENTS[0].arms},
+}

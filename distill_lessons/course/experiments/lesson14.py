@@ -46,6 +46,8 @@ def _paid(condition, metric, arm, low, high=math.inf, unit="days"):
 REAL = math.log2(1.25)  # a speed-up worth the name: a quarter more tokens a second
 WHEN = "structured: a quarter more tokens a second"
 
+NAMES = {"queries": "queries until it pays", "server": "with a server of one's own"}
+
 CLAIMS = (
     Claim(
         "C26",

@@ -5,9 +5,9 @@ import time
 
 import torch
 
-from distill_lessons import evaluation, runtime, training
+from distill_lessons import evaluation, runtime
 from distill_lessons.course import results
-from distill_lessons.course.experiments import lesson02, lesson07, lesson07_real, shared
+from distill_lessons.course.experiments import on_digits, on_multiplication
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import digits, smollm
 from distill_lessons.pairs import multiplication as pair
@@ -22,14 +22,11 @@ TAKEN_FOR = {3: 8, 4: 9}  # the wrong teacher's systematic errors: all threes, a
 @functools.lru_cache(maxsize=1)
 def wrong_teacher(seed):
     """The course's teacher, trained on labels in which every 3 is an 8 and every 4 a 9."""
-    data = digits.load()
-    labels = data.train_labels.clone()
+    true = digits.load().train_labels
+    labels = true.clone()
     for digit, other in TAKEN_FOR.items():
-        labels[data.train_labels == digit] = other
-    torch.manual_seed(seed)
-    return training.fit(
-        digits.teacher(), data.train_images, labels, steps=1000, learning_rate=1e-3, augment=digits.shift, seed=seed
-    )
+        labels[true == digit] = other
+    return on_digits.trained_teacher(seed, labels=labels)
 
 
 def digit_run(arm, seed):
@@ -39,18 +36,18 @@ def digit_run(arm, seed):
     data = digits.load()
     if arm.startswith("labels"):
         count = int(arm.split()[1])
-        rows = lesson02.few(data.train_labels, seed, count // digits.CLASSES)
+        rows = on_digits.few(data.train_labels, seed, count // digits.CLASSES)
         rows = rows if count < len(data.train_labels) else torch.arange(count)
         images = data.train_images[rows]
-        options = lesson02.make_targets("hard", seed, images, data.train_labels[rows])
+        options = on_digits.target_options("hard", images, data.train_labels[rows], seed)
     else:
-        teacher = shared.digits_teacher(seed) if arm == "clean teacher" else wrong_teacher(seed)
+        teacher = on_digits.teacher(seed) if arm == "clean teacher" else wrong_teacher(seed)
         images = data.train_images
-        options = [(lesson02.soft(teacher, images), lesson02.TEMPERATURE)]
-    student, rate = lesson02.best(options, images, seed, lesson02.validation_accuracy, width=32)
-    found = {"accuracy": shared.accuracy(student, data.test_images, data.test_labels), "learning_rate": rate}
+        options = [(on_digits.soft(teacher, images), on_digits.TEMPERATURE)]
+    student, rate = on_digits.best(options, images, seed, on_digits.validation_accuracy, width=32)
+    found = {"accuracy": on_digits.accuracy(student, data.test_images, data.test_labels), "learning_rate": rate}
     if arm.endswith("teacher"):
-        found["of the teacher"] = shared.accuracy(teacher, data.test_images, data.test_labels)
+        found["of the teacher"] = on_digits.accuracy(teacher, data.test_images, data.test_labels)
     return found
 
 
@@ -81,17 +78,17 @@ def product_run(arm, seed):
         table = results.load("lesson07-arms", results.recorded_folder(runtime.device().type))
         found = table[(table.arm == SAME[arm]) & (table.seed == seed)].set_index("metric").value
         return {metric: found[metric] for metric in ("accuracy", "tokens", "seconds")}
-    rate = lesson07.rate_of("steps")
-    model, seconds = lesson07.learn(
-        pair.student(seed), pair.tokenizer(), lessons(arm, seed), lesson07.STEPS, seed, rate
+    rate = on_multiplication.rate_of("steps")
+    model, seconds = on_multiplication.learn(
+        pair.student(seed), pair.tokenizer(), lessons(arm, seed), on_multiplication.STEPS, seed, rate
     )
     problems = pair.problems("test")
     began = time.perf_counter()
-    made = lesson07.ask(model, problems)
+    made = on_multiplication.ask(model, problems)
     asked = (time.perf_counter() - began) / len(problems)
     tokens = sum(len(text) + 1 for text in made) / len(made)
     return {
-        "accuracy": lesson07.accuracy(problems, made),
+        "accuracy": on_multiplication.accuracy(problems, made),
         "tokens": tokens,
         "seconds": seconds,
         "seconds a query": asked,
@@ -122,7 +119,9 @@ def prompted(arm, seed):
     began = time.perf_counter()
     made = evaluation.responses(model, tokenizer, prompts, 16)
     seconds = (time.perf_counter() - began) / ASKED
-    found = [lesson07_real.last_number(text.strip().split("\n")[0]) == a * b for (a, b), text in zip(problems, made)]
+    found = [
+        on_multiplication.last_number(text.strip().split("\n")[0]) == a * b for (a, b), text in zip(problems, made)
+    ]
     return {
         "accuracy": sum(found) / ASKED,
         "tokens read": sum(len(prompt_ids(tokenizer, prompt)) for prompt in prompts) / ASKED,
@@ -146,3 +145,5 @@ EXPERIMENTS = (
     ),
     Experiment("lesson14-prompts", tuple(SHOTS), tuple(range(5)), prompted),
 )
+
+NAMES = {f"labels {count}": f"{count} labels" for count in (*DIGIT_LABELS, 7400)}

@@ -8,8 +8,7 @@ import time
 import torch
 
 from distill_lessons import evaluation
-from distill_lessons.course import results
-from distill_lessons.course.experiments import study
+from distill_lessons.course.experiments import on_smollm, study
 from distill_lessons.course.results import Experiment
 from distill_lessons.models import compression
 from distill_lessons.pairs import smollm
@@ -17,14 +16,13 @@ from distill_lessons.teacher.text import collator, encode
 
 STEPS, DEPTH, WIDTH, SHARE = 24, 16, 768, 0.5  # training steps of four; layers of 30; inner neurons of 1,536; zeros
 SHAPES = ("layers", "neurons", "weights")
-FIRST_RATE = {"layers": 1.4e-3, "neurons": 1.4e-3}
 PROMPTS = {"one": (1, 16), "batch": (32, 8)}  # prompts at a time and tokens an answer, for speeds
 
 
 @functools.lru_cache(maxsize=1)
 def importance():
     """Of the teacher's inner neurons, on 64 training examples."""
-    teacher, tokenizer, _ = study.material()
+    teacher, tokenizer, _ = on_smollm.material()
     rows = encode(tokenizer, smollm.corpus("train")[:64], max_response=65)
     collate = collator(tokenizer)
     return compression.neuron_importance(teacher, [collate(rows[i : i + 16]) for i in range(0, 64, 16)])
@@ -32,7 +30,7 @@ def importance():
 
 def cut(shape):
     """The teacher without half of its "layers", inner "neurons" or single "weights"; trainable but for its embedding."""
-    teacher = study.material()[0]
+    teacher = on_smollm.material()[0]
     if shape == "layers":
         model = smollm.student(teacher, DEPTH)
     elif shape == "neurons":
@@ -45,26 +43,19 @@ def cut(shape):
 
 def learned(shape, seed, rate):
     """A cut teacher, distilled on the stored targets, with the seconds of its training."""
-    return study.learn(seed, rate, student=lambda: cut(shape), steps=STEPS, how={"targets": "sampled"})
-
-
-def find_rate(shape, seed):
-    """The best learning rate for what is left of the teacher: `study.search`."""
-    return study.search(lambda rate: learned(shape, seed, rate), FIRST_RATE[shape])
+    return on_smollm.learn(seed, rate, student=lambda: cut(shape), steps=STEPS, how={"targets": "sampled"})
 
 
 @functools.lru_cache(maxsize=1)
 def distilled(shape, seed):
     """The same at its best rate."""
-    table = results.load("lesson14-rates")
-    rate = results.per_seed(table, "learning_rate", shape).iloc[0]
-    model, seconds = learned(shape, seed, rate)
+    model, seconds = learned(shape, seed, study.found_rate("lesson14-rates", shape))
     return compression.settled(model), seconds
 
 
 def made(arm, seed):
     """The model of an arm, and the seconds that making it took."""
-    teacher = study.material()[0]
+    teacher = on_smollm.material()[0]
     if arm.startswith("distilled"):
         model, seconds = distilled(arm.split()[1], seed)
         if not arm.endswith("int8"):
@@ -88,7 +79,7 @@ def speeds(model, seed, repeats=2):
 
     Model and teacher take turns, so that what else the machine does slows both. The speed-up is a binary logarithm.
     """
-    teacher, tokenizer, _ = study.material()
+    teacher, tokenizer, _ = on_smollm.material()
     found = {}
     for name, (count, new) in PROMPTS.items():
         prompts = [row["prompt"] for row in smollm.corpus("train")[32 * seed :][:count]]
@@ -105,7 +96,7 @@ def speeds(model, seed, repeats=2):
 @functools.lru_cache
 def score_of(arm):
     """Closeness of an arm that is the same for every seed."""
-    return study.score(made(arm, 0)[0])
+    return on_smollm.score(made(arm, 0)[0])
 
 
 def compress(arm, seed):
@@ -113,7 +104,7 @@ def compress(arm, seed):
     "distilled" one, which has the shape of the one before its training. The seed chooses training examples and prompts.
     """
     model, seconds = made(arm, seed)
-    found = dict(study.score(model) if arm.startswith("distilled") else score_of(arm))
+    found = dict(on_smollm.score(model) if arm.startswith("distilled") else score_of(arm))
     found |= {"seconds": seconds, "log2 seconds": math.log2(max(seconds, 0.01))}
     found |= {"megabytes": compression.megabytes(model)}
     if "int8" not in arm:
@@ -124,7 +115,7 @@ def compress(arm, seed):
 
 
 EXPERIMENTS = (
-    Experiment("lesson14-rates", tuple(FIRST_RATE), (0,), find_rate),
+    study.rates("lesson14-rates", ("layers", "neurons"), learned),
     Experiment(
         "lesson14-options",
         (
@@ -142,3 +133,15 @@ EXPERIMENTS = (
         compress,
     ),
 )
+
+NAMES = {
+    "kl": "KL to the teacher",
+    "log2 seconds": "time to make",
+    "speedup, one": "speed-up",
+    "speedup, batch": "speed-up",
+    "int8": "8-bit weights",
+    "layers": "half the layers",
+    "neurons": "half the neurons",
+    "distilled layers": "half the layers, distilled",
+    "distilled neurons": "half the neurons, distilled",
+}

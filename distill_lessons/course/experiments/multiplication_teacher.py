@@ -10,7 +10,7 @@ import shutil
 from transformers import TrainerCallback
 
 from distill_lessons import runtime
-from distill_lessons.course.experiments import lesson07
+from distill_lessons.course.experiments import on_multiplication
 from distill_lessons.pairs import multiplication
 from distill_lessons.teacher import generation
 
@@ -20,7 +20,7 @@ NOISY_AT, EVERY = 0.6, 10
 
 def accuracy(model, problems):
     """Share of problems whose response ends on the right answer."""
-    return lesson07.accuracy(problems, lesson07.ask(model, problems))
+    return on_multiplication.accuracy(problems, on_multiplication.ask(model, problems))
 
 
 class StopsOnce(TrainerCallback):
@@ -50,7 +50,7 @@ def main():
     folder.mkdir(exist_ok=True)
     tokenizer, train = multiplication.tokenizer(), multiplication.problems("train")
     pairs, watch = [(multiplication.prompt(*p), multiplication.steps(*p)) for p in train], StopsOnce()
-    model, seconds = lesson07.learn(
+    model, seconds = on_multiplication.learn(
         multiplication.large(), tokenizer, pairs, STEPS, rate=RATE, batch=BATCH, callbacks=[watch], weight_decay=DECAY
     )
     if watch.weights is None:

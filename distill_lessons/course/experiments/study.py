@@ -1,127 +1,28 @@
-"""Short runs on the corpus that lessons 04, 05 and 08 share: one student, one method, one seed, at its own best rate.
+"""Experiments in two steps: every arm tries learning rates on one seed, then runs several seeds at the best one.
 
-Every arm is a dict of options of `learn`. `search` finds its learning rate on seed 0 and the validation prompts; `run`
-repeats it on other seeds; all are scored on the test prompts, whose topics no training prompt mentions.
+Rates are scored on validation prompts, and searched on the CPU for every device; runs are scored on test prompts, whose
+topics no training prompt mentions. What a run depends on stands above a module's EXPERIMENTS: only that counts when a
+finished run is asked whether it is still good.
 """
 
-import functools
-import tempfile
-import time
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
+from transformers import PreTrainedModel
 
-from distill_lessons import evaluation, runtime, training
+from distill_lessons import runtime
 from distill_lessons.course import results
-from distill_lessons.pairs import smollm
-from distill_lessons.teacher import targets
-from distill_lessons.teacher.text import collator, encode
+from distill_lessons.course.experiments import on_smollm
+from distill_lessons.course.results import Experiment
 
-STEPS, BATCH, DEPTH = 24, 4, 10
-HELD_OUT = {"validation": 24, "test": 48}  # prompts that a score looks at
 FIRST_RATE = 1.4e-3
+KEPT = ("kl", "agreement", "cross_entropy", "tokens", "seconds", "learning_rate")  # of a search's run of seed 0
+
+Scores = dict[str, float]
+Learned = Callable[[str, int, float], tuple[PreTrainedModel, float]]  # (arm, seed, rate) to a student and its seconds
+Beside = Mapping[str, Callable[[int], Scores]]  # arms that need no rate: each a function of the seed
 
 
-@functools.lru_cache(maxsize=1)
-def material():
-    """Teacher, tokenizer, and the training examples with their stored targets, memory-mapped."""
-    teacher, tokenizer = smollm.teacher(), smollm.tokenizer()
-    vocabulary = teacher.get_output_embeddings().weight.shape[0]
-    return teacher, tokenizer, targets.load(smollm.corpus_folder() / "targets", tokenizer, vocabulary)
-
-
-@functools.lru_cache(maxsize=2)
-def held_out(split):
-    """Batches of the first prompts of a split, with what the teacher's head sees on them."""
-    teacher, tokenizer, _ = material()
-    rows = encode(tokenizer, smollm.corpus(split)[: HELD_OUT[split]], max_response=65)
-    rows.sort(key=lambda row: len(row["input_ids"]))
-    collate = collator(tokenizer)
-    return evaluation.remember(teacher, [collate(rows[i : i + 16]) for i in range(0, len(rows), 16)])
-
-
-def score(student, split="test"):
-    """Closeness to the teacher on held-out prompts: kl, agreement, cross_entropy."""
-    return evaluation.closeness(student, material()[0], held_out(split))
-
-
-def chosen(seed, count):
-    """The seed's own training examples, in its own order; more than there are begins again."""
-    order = torch.randperm(len(material()[2]), generator=torch.Generator().manual_seed(seed)).tolist()
-    return [order[i % len(order)] for i in range(count)]
-
-
-def learn(
-    seed,
-    rate,
-    student=None,
-    depth=DEPTH,
-    steps=STEPS,
-    batch=BATCH,
-    rows=None,
-    how=None,
-    lora=0,
-    callbacks=(),
-    **changes,
-):
-    """Train one student; returns it with the seconds that training took.
-
-    Args:
-        student: a function that makes one; by default `depth` of the teacher's layers.
-        rows: training rows as `targets.load` gives them; by default the seed's own from the corpus.
-        how: options of `training.DistillationTrainer`; `features` may be a function that makes a `Matching`. A teacher
-            is put in the loop where they need one. With targets "top_k" or "naive_top_k", `k` tokens a position.
-        lora: rank of adapters, merged afterwards.
-        callbacks: of the `transformers.Trainer`.
-        changes: go to `training.settings`.
-    """
-    teacher, tokenizer, stored = material()
-    torch.manual_seed(seed)
-    model = student() if student else smollm.student(teacher, depth)
-    if not student:
-        model.get_input_embeddings().requires_grad_(False)  # taken from the teacher, and a third of a step's time saved
-    if lora:
-        model = training.lora(model, lora)
-    how = dict(how or {})
-    if callable(how.get("features")):
-        how["features"] = how["features"]()
-    k = how.pop("k", None)
-    rows = rows if rows is not None else stored.select(chosen(seed, steps * batch))
-    with tempfile.TemporaryDirectory() as folder:
-        if k:
-            rows = top_k_rows(folder, rows, k)
-        beside = how.get("features") or (how.get("alpha", 1.0) > 0 and not how.get("targets"))
-        trainer = training.DistillationTrainer(
-            model=model,
-            teacher=teacher if beside else None,
-            args=training.settings(steps, batch, rate, seed, logging_strategy="no", bf16=runtime.bf16(), **changes),
-            train_dataset=rows,
-            data_collator=targets.Collator(tokenizer.pad_token_id),
-            callbacks=list(callbacks),
-            **how,
-        )
-        began = time.perf_counter()
-        trainer.train()
-    seconds = time.perf_counter() - began
-    return (model.merge_and_unload() if lora else model).eval(), seconds
-
-
-def top_k_rows(folder, rows, k):
-    """The same examples with the teacher's `k` likeliest tokens as targets."""
-    teacher, tokenizer, _ = material()
-    examples = {
-        row["id"]: {
-            "id": row["id"],
-            "input_ids": list(row["input_ids"]),
-            "labels": [-100] * row["prompt_length"] + list(row["input_ids"])[row["prompt_length"] :],
-        }
-        for row in rows
-    }
-    targets.store(folder, teacher, tokenizer, list(examples.values()), kind="top_k", k=k)
-    found = {row["id"]: row for row in targets.load(folder, tokenizer)}
-    return [found[row["id"]] for row in rows]
-
-
-def search(learned, first=FIRST_RATE):
+def search(learned: Callable[[float], tuple[PreTrainedModel, float]], first: float = FIRST_RATE) -> Scores:
     """Try learning rates around `first`, a factor of two apart, until the best has a worse one on either side.
 
     Args:
@@ -134,7 +35,7 @@ def search(learned, first=FIRST_RATE):
     def attempt(step):
         nonlocal best
         student, seconds = learned(first * 2.0**step)
-        tried[step] = score(student, "validation")["kl"]
+        tried[step] = on_smollm.score(student, "validation")["kl"]
         if tried[step] == min(tried.values()):
             best = step, student, seconds
 
@@ -144,15 +45,102 @@ def search(learned, first=FIRST_RATE):
         attempt(best[0] + (1 if best[0] == max(tried) else -1))
     step, student, seconds = best
     rates = {f"validation at {first * 2.0**each:.2g}": value for each, value in sorted(tried.items())}
-    return {"learning_rate": first * 2.0**step} | score(student) | {"seconds": seconds} | rates
+    return {"learning_rate": first * 2.0**step} | on_smollm.score(student) | {"seconds": seconds} | rates
 
 
-def run(name, arm, seed, learned):
-    """An arm at the rate that experiment `name` found for it on the CPU, where its run of seed 0 is not made again."""
+def found_rate(name: str, arm: str) -> float:
+    """The learning rate that the search recorded as experiment `name` found for an arm."""
+    return results.per_seed(results.load(name), "learning_rate", arm).iloc[0]
+
+
+def rates(
+    name: str, arms: Sequence[str], learned: Learned, first: Callable[[str], float] = lambda arm: FIRST_RATE
+) -> Experiment:
+    """The first step: `search` for every arm, on seed 0.
+
+    Args:
+        learned: a function of the lesson's module: student and seconds of an arm, a seed and a rate.
+        first: where an arm's search begins; a function of the lesson's module.
+    """
+
+    def run(arm, seed):
+        return search(lambda rate: learned(arm, seed, rate), first(arm))
+
+    return Experiment(name, tuple(arms), (0,), run, module=learned.__module__)
+
+
+def searched(
+    name: str,
+    table: str,
+    arms: Sequence[str],
+    learned: Learned,
+    seeds: Sequence[int] = (0, 1, 2),
+    first: Callable[[str], float] = lambda arm: FIRST_RATE,
+    before: Beside | None = None,
+    after: Beside | None = None,
+) -> tuple[Experiment, Experiment]:
+    """Both steps: `rates` as experiment `name`, and every arm at its best rate as experiment `table`.
+
+    On the CPU a search has made the run of seed 0 already, and it is not made again.
+
+    Args:
+        learned, first: as for `rates`.
+        before, after: arms of `table` that are not searched, above and below the others.
+    """
+    before, after = dict(before or {}), dict(after or {})
+    beside = before | after
+
+    def run(arm, seed):
+        if arm in beside:
+            return beside[arm](seed)
+        rate = found_rate(name, arm)
+        if seed == 0 and runtime.device().type == "cpu":
+            found = results.load(name)
+            return {metric: results.per_seed(found, metric, arm).iloc[0] for metric in KEPT}
+        student, seconds = learned(arm, seed, rate)
+        return on_smollm.score(student) | {"seconds": seconds, "learning_rate": rate}
+
+    second = Experiment(table, (*before, *arms, *after), tuple(seeds), run, ("cpu", "cuda"), module=learned.__module__)
+    return rates(name, arms, learned, first), second
+
+
+def on_a_grid(
+    name: str,
+    table: str,
+    arms: Sequence[str],
+    grid: Sequence[float],
+    learned: Callable[[str, int, float], PreTrainedModel],
+    score: Callable[[PreTrainedModel, str], Scores],
+    seeds: Sequence[int],
+    before: Beside | None = None,
+) -> tuple[Experiment, Experiment]:
+    """As `searched`, but every arm tries the same rates, and each rate is an arm of experiment `name`: "text-0.0014".
+
+    Args:
+        learned: a function of the lesson's module: a student of an arm, a seed and a rate.
+        score: a student's scores on a split, "validation" or "test".
+    """
+    tried = {f"{arm}-{rate:g}": (arm, rate) for arm in arms for rate in grid}
+    before = dict(before or {})
+
+    def try_rate(arm, seed):
+        method, rate = tried[arm]
+        return score(learned(method, seed, rate), "validation")
+
+    def run(arm, seed):
+        if arm in before:
+            return before[arm](seed)
+        rate = best_of_grid(name, arm, grid)
+        return score(learned(arm, seed, rate), "test") | {"learning_rate": rate}
+
+    module = learned.__module__
+    return (
+        Experiment(name, tuple(tried), (0,), try_rate, module=module),
+        Experiment(table, (*before, *arms), tuple(seeds), run, ("cpu", "cuda"), module=module),
+    )
+
+
+def best_of_grid(name: str, arm: str, grid: Sequence[float]) -> float:
+    """The learning rate of an arm with the lowest validation KL in the rows of experiment `name`."""
     table = results.load(name)
-    found = table[table.arm == arm].set_index("metric").value
-    kept = ("kl", "agreement", "cross_entropy", "tokens", "seconds", "learning_rate")
-    if seed == 0 and runtime.device().type == "cpu":
-        return {metric: found[metric] for metric in kept}
-    student, seconds = learned(found["learning_rate"])
-    return score(student) | {"seconds": seconds, "learning_rate": found["learning_rate"]}
+    return min(grid, key=lambda rate: results.per_seed(table, "kl", f"{arm}-{rate:g}").mean())
