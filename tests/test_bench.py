@@ -8,6 +8,7 @@ import sys
 import bench
 import pytest
 import torch
+from helpers import peaked
 from test_pairs import small_llama
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -32,20 +33,21 @@ def measured():
     return {
         "step stored": step,
         "step stored fp32": step,
+        "step online": step | {"seconds": [2.0, 4.0], "peak": 3e9},
         "step text": step | {"seconds": [0.8, 1.6]},
         "step plain": step,
         "step trl": slow,
         "step trl fp32": slow | {"seconds": [4.5, 9.0], "peak": 4e9},
         "step trl checkpointed": slow | {"peak": 3e9},
+        "step trl on-policy": slow | {"seconds": [4.0, 8.0], "peak": 5e9},
         "matmul": {"bf16": 1e12, "fp32": 1e12},
         "loss ours": loss,
         "loss ours given": loss,
         "loss trl": {"seconds": 9.0, "extra": 2e9, "gradients": 4e8},
-        "loss trl given": {"seconds": 7.0, "extra": 5e9, "gradients": 4e8},
+        "loss trl given": {"seconds": 7.0, "extra": 10e9, "gradients": 4e8},
         "loss liger": {"seconds": 10.0, "extra": 2e9, "gradients": 4e8},
         "loss liger small": {"seconds": 16.0, "extra": 1e9, "gradients": 4e8},
-        "generate 1": {"tokens a second": 20.0},
-        "generate 64": {"tokens a second": 200.0},
+        "generate": {"one": 20.0, "batch": 200.0},
         "bytes a token": 57.0,
         "difference trl": 2e-6,
     }
@@ -62,14 +64,29 @@ def only(table, *words):
 
 def test_a_ratio_is_against_the_faster_of_trls_two_precisions():
     table = rows(measured())
-    speed = only(table, "training tokens/s")
+    speed = only(table, "training tokens/s", "GKDTrainer")
     assert (speed["ratio"], speed["target"], speed["holds"]) == (4.5, ">= 4", True) and "why" not in speed
-    memory = only(table, "peak memory")
+    memory = only(table, "peak memory", "GKDTrainer")
     assert (memory["ratio"], memory["holds"]) == (0.5, True)
     assert only(table, "generation")["ratio"] == 10
     assert only(table, "bytes a token")["ratio"] == 0.5
-    assert only(table, "logits given", "extra memory")["ratio"] == 0.2
+    assert only(table, "logits given", "extra memory")["ratio"] == 0.1
     assert only(table, "loss alone: largest difference")["holds"]
+
+
+def test_the_on_policy_trainer_has_rows_against_stored_targets_and_against_a_teacher_in_the_loop():
+    table = rows(measured())
+    stored = only(table, "training tokens/s", "stored targets", "DistillationTrainer")
+    assert (stored["ratio"], stored["target"], stored["holds"]) == (4, ">= 4", True)
+    assert "1.50 s a step, 400 tokens/s, against 6.00 and 100" in stored["detail"]
+    online = only(table, "training tokens/s", "teacher in the loop", "same tokens")
+    assert (online["ratio"], online["target"], online["holds"]) == (2, ">= 1", True)
+    assert only(table, "peak memory", "stored targets", "DistillationTrainer")["ratio"] == 0.4
+    assert only(table, "peak memory", "teacher in the loop")["ratio"] == 0.6
+    found = measured()
+    del found["step online"]
+    missing = only(rows(found, {"step online": "out of memory"}), "peak memory", "teacher in the loop")
+    assert missing["ratio"] is None and missing["detail"] == "not measured: out of memory"
 
 
 def test_a_ratio_that_is_not_reached_says_what_bounds_it():
@@ -82,7 +99,7 @@ def test_a_ratio_that_is_not_reached_says_what_bounds_it():
     assert only(table, "loss alone: extra memory", "TRL")["why"] == "0.40 GB of it are the gradients themselves"
     found = measured()
     found["step stored"] = found["step stored"] | {"peak": 3e9}
-    memory = only(rows(found), "peak memory")
+    memory = only(rows(found), "peak memory", "GKDTrainer")
     assert not memory["holds"] and memory["why"].startswith("before the first step 1.00 GB")
 
 
@@ -182,7 +199,7 @@ def on_cpu(monkeypatch):
     monkeypatch.setenv("DISTILL_DEVICE", "cpu")
 
 
-@pytest.mark.parametrize("name", ["stored", "text fp32", "plain", "trl", "trl checkpointed"])
+@pytest.mark.parametrize("name", ["stored", "online", "text fp32", "plain", "trl", "trl checkpointed", "trl on-policy"])
 def test_every_trainer_takes_the_same_steps(on_cpu, name):
     if name.startswith("trl"):
         pytest.importorskip("trl")
@@ -191,32 +208,38 @@ def test_every_trainer_takes_the_same_steps(on_cpu, name):
     assert sum(found["parts"].values()) == found["peak"]
 
 
-def test_trl_learns_what_our_trainer_learns_with_the_teacher_beside(on_cpu):
-    """On the same batches the weights after training agree: same data, same loss, same schedule."""
+@pytest.mark.parametrize("name", ["trl", "trl on-policy"])
+def test_trl_learns_what_our_trainer_learns_with_the_teacher_beside(on_cpu, monkeypatch, name):
+    """On the same batches the losses agree, and the weights after training: same data, same loss, same schedule."""
     pytest.importorskip("trl")
     torch.manual_seed(0)
-    size = bench.TINY
-    theirs, _ = bench.trainer_of("trl fp32", size)
-    teacher = theirs.teacher_model
-    student = smollm.student(teacher, size.depth)
-    student.get_input_embeddings().requires_grad_(False)
-    start = copy.deepcopy(student.state_dict())
-    for key, value in theirs.model.state_dict().items():
-        assert torch.equal(start[key], value)
-    ours = training.DistillationTrainer(
-        model=student,
-        teacher=teacher,
-        args=training.settings(size.warm + size.timed, size.batch, logging_strategy="no", disable_tqdm=True),
-        train_dataset=theirs.train_dataset,
-        data_collator=theirs.data_collator,
-    )
-    ours.train()
-    theirs.train()
+    size, teacher = bench.TINY, peaked(bench.teacher_of(bench.TINY))
+    monkeypatch.setattr(bench, "teacher_of", lambda size: teacher)
+    ours, theirs = (bench.trainer_of(f"{each} fp32", size)[0] for each in ("online", name))
+    start = copy.deepcopy(theirs.model.state_dict())
+    assert all(torch.equal(value, ours.model.state_dict()[key]) for key, value in start.items())
+    losses_of = [losses_of_steps(each) for each in (ours, theirs)]
+    for each in (ours, theirs):
+        each.train()
+    assert len(losses_of[0]) == size.warm + size.timed and min(losses_of[0]) > 0.01
+    assert losses_of[1] == pytest.approx(losses_of[0], rel=1e-4)
     moved = 0.0
     for key, value in theirs.model.state_dict().items():
-        torch.testing.assert_close(student.state_dict()[key], value, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(ours.model.state_dict()[key], value, atol=2e-5, rtol=1e-4)
         moved = max(moved, (value - start[key]).abs().max().item())
     assert moved > 1e-4
+
+
+def losses_of_steps(trainer):
+    """A list to which every step of the trainer will add its loss."""
+    found, compute = [], trainer.compute_loss
+
+    def compute_loss(*arguments, **keywords):
+        found.append(compute(*arguments, **keywords))
+        return found[-1]
+
+    trainer.compute_loss = compute_loss
+    return found
 
 
 def test_stored_rows_and_plain_ones_are_the_same_tokens(on_cpu):
@@ -229,8 +252,8 @@ def test_stored_rows_and_plain_ones_are_the_same_tokens(on_cpu):
 
 
 def test_generation_matmul_and_profile_run(on_cpu):
-    assert bench.generate(64, bench.TINY)["tokens a second"] > 0
-    assert bench.generate(1, bench.TINY)["tokens a second"] > 0
+    found = bench.generate(bench.TINY)
+    assert set(found) == {"batch", "one"} and min(found.values()) > 0
     assert all(value > 0 for value in bench.matmul(bench.TINY).values())
     shares = bench.profile("step stored", bench.TINY)
     assert len(shares) == 12 and 0 < sum(share for _, share in shares) <= 1
@@ -265,4 +288,4 @@ def test_a_whole_run_goes_on_after_a_failure(monkeypatch):
     table = {row["name"]: row for row in bench.run(True, lambda line: None)}
     assert only(table, "FLOP/s")["why"] == "profile of step stored: aten::mm 50%, aten::copy_ 25%"
     assert only(table, "largest difference")["detail"] == "not measured: out of memory"
-    assert only(table, "training tokens/s")["holds"]
+    assert only(table, "training tokens/s", "GKDTrainer")["holds"]

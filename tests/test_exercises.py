@@ -168,6 +168,11 @@ def test_the_line_is_told_of_a_decorated_function_a_callable_object_and_one_in_a
     decorated = "def keep(f):\n    @functools.wraps(f)\n    def inner(*a):\n        return f(*a)\n    return inner\n"
     decorated += "@keep\ndef answer(s, t):\n    return 1 / 0\n"
     assert 'in line 8 of your cell: "return 1 / 0"' in exercises.verdict("0.1", in_a_cell(decorated))
+    wrapper = "def keep(f):\n    @functools.wraps(f)\n    def inner(*a):\n        return f(*a)\n    return inner\n"
+    keep = in_a_cell(wrapper, "keep", cell="/tmp/ipykernel_0/7.py")  # a decorator of another cell
+    assert 'in line 2 of your cell: "return 1 / 0"' in exercises.verdict(
+        "0.1", keep(in_a_cell("def answer(s, t):\n    return 1 / 0\n"))
+    )
     thing = "class Thing:\n    def __call__(self, s, t):\n        return [][3]\nanswer = Thing()\n"
     assert 'in line 3 of your cell: "return [][3]"' in exercises.verdict("0.1", in_a_cell(thing))
     (tmp_path / "mine.py").write_text("def answer(s, t):\n    raise ValueError('two\\nlines')\n")

@@ -1,9 +1,11 @@
-"""The engine beside others, on this machine's CPU, in one run: ``make bench`` or ``python tools/bench.py``.
+"""The engine beside others, on this machine's CPU, in one run of minutes: ``make bench`` or ``python tools/bench.py``.
 
 Each measurement runs in a process of its own, so that its peak memory is its own. Ratios go to ``data/results/bench.json``.
 TRL and Liger are needed (extra ``bench``). All trainers see the same eight examples a step and train the same student of
 16 layers, its embedding (which is its head too) frozen, without gradient checkpointing. A step's time is from the end of
-the step before, so that collating a batch counts. ``--profile NAME`` shows where a measurement's time goes.
+the step before, so that collating a batch counts. TRL's on-policy trainer is handed the stored responses in place of what
+its student would write: its update is measured, and no generation. ``--profile NAME`` shows where a measurement's time
+goes; the table does it for rows that miss their target.
 """
 
 import argparse
@@ -33,7 +35,7 @@ from distill_lessons.teacher import generation, targets
 from distill_lessons.teacher.text import collator
 
 PUBLISHED = (114, 300)  # bytes a token of stored logits in published work, as the issue of this course gives them
-ROUNDS = 3  # of the kinds of step that the table's first lines compare, in turn
+ROUNDS = 2  # of the kinds of step that are compared with each other, in turn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Size:
 
     batch: int = 8
     depth: int = 16
-    warm: int = 2
-    timed: int = 4
+    warm: int = 1
+    timed: int = 3
     vocabulary: int = 151_936
     tokens: int = 2_048
     width: int = 576
-    repeats: int = 2
+    repeats: int = 1
     prompts: int = 64
     new_tokens: int = 32
     matrices: tuple = (512, 1024, 2048)
@@ -103,9 +105,10 @@ def trainer_of(name, size):
     """A trainer, ready to train, with its `Clock`.
 
     Args:
-        name: "stored" (our trainer, stored targets), "text" (ours, cross-entropy), "plain" (transformers.Trainer),
-            "trl" (GKDTrainer) or "trl checkpointed" (with gradient checkpointing, its default); in bfloat16 where the
-            processor multiplies it, unless "fp32" is behind it.
+        name: "stored" (our trainer, stored targets), "online" (ours, the teacher in the loop), "text" (ours,
+            cross-entropy), "plain" (transformers.Trainer), "trl" (GKDTrainer), "trl checkpointed" (with gradient
+            checkpointing, its default) or "trl on-policy" (TRL's DistillationTrainer on the stored responses); in bfloat16
+            where the processor multiplies it, unless "fp32" is behind it.
     """
     kind, bf16 = name.removesuffix(" fp32"), runtime.bf16() and not name.endswith(" fp32")
     tokenizer, teacher = smollm.tokenizer(), teacher_of(size)
@@ -124,24 +127,41 @@ def trainer_of(name, size):
         trainer = training.DistillationTrainer(
             args=settings, train_dataset=rows, data_collator=collate, targets="sampled", **common
         )
+    elif kind == "online":
+        trainer = training.DistillationTrainer(args=settings, teacher=teacher, **on_text)
     elif kind == "text":
         trainer = training.DistillationTrainer(args=settings, alpha=0.0, **on_text)
     elif kind == "plain":
         trainer = transformers.Trainer(args=settings, **on_text)
+    elif kind == "trl on-policy":
+        trainer = on_policy(settings, rows, teacher_model=teacher, processing_class=tokenizer, **common)
     else:
-        from trl.experimental.gkd import GKDTrainer
+        from trl.experimental.gkd import GKDConfig, GKDTrainer
 
-        config = gkd_config(settings, gradient_checkpointing=kind == "trl checkpointed")
+        checkpointed = kind == "trl checkpointed"
+        config = same_settings(GKDConfig, settings, lmbda=0.0, gradient_checkpointing=checkpointed)
         trainer = GKDTrainer(teacher_model=teacher, args=config, processing_class=tokenizer, **on_text)
     return trainer, clock
 
 
-def gkd_config(settings, **changes):
-    """The same settings for TRL's GKDTrainer, with the forward KL on the given text: lmbda=0, beta=0."""
-    from trl.experimental.gkd import GKDConfig
-
+def same_settings(kind, settings, **changes):
+    """The same settings for one of TRL's trainers, with the forward KL: beta=0."""
     same = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.init}
-    return GKDConfig(**same | {"lmbda": 0.0, "beta": 0.0, "temperature": 1.0} | changes)
+    return kind(**same | {"beta": 0.0, "temperature": 1.0} | changes)
+
+
+def on_policy(settings, rows, **rest):
+    """TRL's DistillationTrainer, which takes stored responses for what its student wrote, in the rows' order."""
+    from trl import DistillationConfig, DistillationTrainer
+
+    class Given(DistillationTrainer):
+        def _generate(self, prompts):  # TRL has no public place to hand responses over
+            return [each["prompt"] for each in prompts], [each["response"] for each in prompts], None, None, []
+
+    cut = [(row["input_ids"][: row["prompt_length"]], row["input_ids"][row["prompt_length"] :]) for row in rows]
+    data = [{"prompt": {"prompt": prompt, "response": response}} for prompt, response in cut]
+    config = same_settings(DistillationConfig, settings, gradient_checkpointing=False, shuffle_dataset=False)
+    return Given(args=config, train_dataset=datasets.Dataset.from_list(data), **rest)
 
 
 def step(name, size, watch=None):
@@ -282,31 +302,31 @@ def difference(one, other):
 # --- generation ------------------------------------------------------------------------------------------------------
 
 
-def generate(batch_size, size, watch=None):
-    """Tokens a second of the teacher in float32; one at a time, every eighth of the same prompts."""
+def generate(size, watch=None):
+    """Tokens a second of the teacher in float32, by prompts in a batch: all of them, and one at a time, every eighth."""
     teacher, tokenizer = teacher_of(size), smollm.tokenizer()
     prompts = [row["prompt"] for row in smollm.corpus("test")[: size.prompts]]
-    prompts = prompts if batch_size > 1 else prompts[::8]
-    how = {"max_new_tokens": size.new_tokens, "min_new_tokens": size.new_tokens, "batch_size": batch_size}
     generation.generate(teacher, tokenizer, prompts[:1], max_new_tokens=2)
+    found, how = {}, {"max_new_tokens": size.new_tokens, "min_new_tokens": size.new_tokens}
     with watch or nullcontext():
-        began = time.perf_counter()
-        generation.generate(teacher, tokenizer, prompts, **how)
-        seconds = time.perf_counter() - began
-    return {"tokens a second": size.new_tokens * len(prompts) / seconds}
+        for name, asked, together in (("batch", prompts, len(prompts)), ("one", prompts[::8], 1)):
+            began = time.perf_counter()
+            generation.generate(teacher, tokenizer, asked, batch_size=together, **how)
+            found[name] = size.new_tokens * len(asked) / (time.perf_counter() - began)
+    return found
 
 
 # --- each in a process of its own ------------------------------------------------------------------------------------
 
+COMPARED = ("stored", "text", "online", "trl", "trl on-policy")
 STEPS = ("stored fp32", "plain", "trl fp32", "trl checkpointed")
 ALONE = ("ours", "trl", "liger", "liger small", "ours given", "trl given")
 ORDER = (
-    *["step stored", "step text", "step trl"] * ROUNDS,
+    *[f"step {name}" for name in COMPARED] * ROUNDS,
     *(f"step {name}" for name in STEPS),
     "matmul",
     *(f"loss {name}" for name in ALONE),
-    "generate 1",
-    "generate 64",
+    "generate",
 )
 
 
@@ -317,15 +337,18 @@ def measure(name, size, watch=None, gradients=None):
     kind, _, rest = name.partition(" ")
     if kind == "loss":
         return loss_alone(rest, size, watch, gradients)
-    if kind == "generate":
-        return generate(int(rest), size, watch)
-    return step(rest, size, watch) if kind == "step" else matmul(size, watch)
+    if kind == "step":
+        return step(rest, size, watch)
+    return generate(size, watch) if kind == "generate" else matmul(size, watch)
 
 
 def profile(name, size, count=12):
-    """Where a measurement's time goes: [(operator, share of the operators' own time)], largest first."""
+    """Where a measurement's time goes: [(operator, share of the operators' own time)], largest first.
+
+    Of one step, or a quarter of the tokens: shares need no repetition.
+    """
     watch = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
-    measure(name, size, watch)
+    measure(name, dataclasses.replace(size, timed=1, tokens=size.tokens // 4), watch)
     events = sorted(watch.key_averages(), key=lambda event: -event.self_cpu_time_total)
     total = sum(event.self_cpu_time_total for event in events)
     return [(event.key, event.self_cpu_time_total / total) for event in events[:count]]
@@ -389,6 +412,16 @@ def table(found, failed, explain):
     def faster_trl():
         return min(("trl", "trl fp32"), key=seconds)
 
+    def given(ours):
+        return rate(ours, "tokens") / rate("trl on-policy", "tokens"), (
+            f"{seconds(ours):.2f} s a step, {rate(ours, 'tokens'):.0f} tokens/s, against "
+            f"{seconds('trl on-policy'):.2f} and {rate('trl on-policy', 'tokens'):.0f}, all in {precision}"
+        )
+
+    def given_peak(ours):
+        ours, theirs = (found[f"step {name}"]["peak"] for name in (ours, "trl on-policy"))
+        return ours / theirs, f"{ours / 1e9:.2f} GB against {theirs / 1e9:.2f}"
+
     def speed():
         best = faster_trl()
         return rate("stored", "tokens") / rate(best, "tokens"), (
@@ -427,7 +460,7 @@ def table(found, failed, explain):
         return found["difference trl"], "states and head; relative to the largest gradient of each"
 
     def generation_speed():
-        many, one = (found[f"generate {count}"]["tokens a second"] for count in (64, 1))
+        many, one = (found["generate"][name] for name in ("batch", "one"))
         return many / one, f"{many:.0f} tokens/s against {one:.1f}, in fp32"
 
     def size_of_targets():
@@ -438,15 +471,15 @@ def table(found, failed, explain):
     def where(*names):
         return lambda: "; ".join(explain(name) for name in names)
 
-    def parts():
-        return ", ".join(f"{part} {size / 1e9:.2f} GB" for part, size in found["step stored"]["parts"].items())
+    def parts(name):
+        return lambda: ", ".join(f"{part} {size / 1e9:.2f} GB" for part, size in found[f"step {name}"]["parts"].items())
 
     def gradients(name):
         return lambda: f"{found[f'loss {name}']['gradients'] / 1e9:.2f} GB of it are the gradients themselves"
 
     plan = [
         ("training tokens/s, stored targets ÷ TRL GKDTrainer", ">=", 4, speed, where("step stored", "step trl")),
-        ("peak memory of the process, stored targets ÷ TRL GKDTrainer", "<=", 0.6, peak, parts),
+        ("peak memory of the process, stored targets ÷ TRL GKDTrainer", "<=", 0.6, peak, parts("stored")),
         (
             "a step with stored targets ÷ a cross-entropy step, time",
             "<=",
@@ -455,10 +488,21 @@ def table(found, failed, explain):
             where("step stored", "step text"),
         ),
     ]
+    for ours, title, more, less_memory in (
+        ("stored", "stored targets", 4, 0.6),
+        ("online", "teacher in the loop", 1, 1),
+    ):
+        against = f"{title} ÷ TRL DistillationTrainer on the same tokens, its update without generation"
+        plan += [
+            (f"training tokens/s, {against}", ">=", more, functools.partial(given, ours),
+             where(f"step {ours}", "step trl on-policy")),
+            (f"peak memory of the process, {against}", "<=", less_memory, functools.partial(given_peak, ours),
+             parts(ours)),
+        ]  # fmt: skip
     for suffix, title in (("", "loss alone"), (" given", "loss alone, teacher's logits given")):
         ours, theirs = f"ours{suffix}", f"trl{suffix}"
         plan += [
-            (f"{title}: extra memory ÷ TRL generalized_jsd_loss", "<=", 0.25,
+            (f"{title}: extra memory ÷ TRL generalized_jsd_loss", "<=", 0.125,
              functools.partial(less, "extra", ours, theirs), gradients(ours)),
             (f"{title}: time ÷ TRL generalized_jsd_loss", "<=", 1.0,
              functools.partial(less, "seconds", ours, theirs), where(f"loss {ours}")),
@@ -473,7 +517,7 @@ def table(found, failed, explain):
         ]  # fmt: skip
     plan += [
         (f"training FLOP/s ÷ matrix product peak, {precision}", ">=", 0.65, flops, where("step stored")),
-        ("generation, 64 prompts in a batch ÷ one at a time, tokens/s", ">=", 8, generation_speed, where("generate 64")),
+        ("generation, 64 prompts in a batch ÷ one at a time, tokens/s", ">=", 8, generation_speed, where("generate")),
         ("bytes a token of stored targets ÷ the smallest published", "<=", 1.0, size_of_targets, None),
     ]  # fmt: skip
     return [row(*each, failed) for each in plan]
@@ -533,7 +577,7 @@ def main():
     parser.add_argument("--tiny", action="store_true", help="tiny random models, only to see that it runs")
     parser.add_argument("--out", type=Path, metavar="FILE", help="by default data/results/bench.json; none with --tiny")
     options = parser.parse_args()
-    os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
+    os.environ |= {"TRL_EXPERIMENTAL_SILENCE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}  # for the processes it starts
     os.environ["DISTILL_DEVICE"] = "cpu"
     runtime.start()
     size = TINY if options.tiny else Size()
