@@ -51,7 +51,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks solutions
 
 # JOBS at a time; WORDS picks bugs by name, file or tests: make mutants WORDS=losses

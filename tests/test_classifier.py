@@ -182,3 +182,18 @@ def test_a_run_that_diverges_later_says_at_which_step():
 
     with pytest.raises(ValueError, match="at step 2"):
         training.fit(digits.student(), IMAGES, LABELS, loss, steps=5)
+
+
+def test_the_loss_is_given_what_the_teacher_says_in_eval_mode():
+    teacher, said = with_dropout().train(), []
+
+    def watched(student, teacher, labels):
+        said.append(teacher.cpu())
+        return losses.forward_kl(student, teacher)
+
+    for augment in (None, lambda batch, generator: batch):
+        training.fit(digits.student(), IMAGES, LABELS, watched, teacher, steps=1, batch_size=60, augment=augment)
+    with torch.no_grad():
+        expected = teacher.cpu().eval()(IMAGES).sum(0)  # whatever order the images come in
+    for given in said:
+        torch.testing.assert_close(given.sum(0), expected)

@@ -464,3 +464,10 @@ def test_every_public_function_says_the_types_of_what_it_takes_and_returns():
             parameters = inspect.signature(function)
             assert parameters.return_annotation is not inspect.Signature.empty, name
             assert all(each.annotation is not each.empty for each in parameters.parameters.values()), name
+
+
+def test_the_share_of_zeros_counts_weights_and_not_layers():
+    large, little = nn.Linear(30, 30, bias=False), nn.Linear(10, 10, bias=False)
+    nn.init.ones_(large.weight)
+    nn.init.zeros_(little.weight)
+    assert compression.zeros(nn.Sequential(large, little)) == 0.1

@@ -293,3 +293,10 @@ def test_every_public_function_says_the_types_of_what_it_takes_and_returns():
             parameters = inspect.signature(function)
             assert parameters.return_annotation is not inspect.Signature.empty, name
             assert all(each.annotation is not each.empty for each in parameters.parameters.values()), name
+
+
+def test_an_answer_that_is_nearly_right_is_wrong():
+    assert exercises.close([1.0, -2.0], [1.00005, -2.0]) and not exercises.close([1.0, -2.0], [1.001, -2.0])
+    right = ANSWERS["12"].RIGHT["12.6"]
+    assert exercises.verdict("12.6", right).startswith("✓")
+    assert exercises.verdict("12.6", lambda *given: 1.05 * right(*given)).startswith("✗")

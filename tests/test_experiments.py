@@ -332,3 +332,10 @@ def test_a_student_minimises_t_squared_times_the_cross_entropy_to_its_targets(mo
     expected = 9 * -(targets * (z / 3).log_softmax(-1)).sum(-1).mean()
     assert torch.allclose(called.pop("loss")(z, called.pop("teacher")(z), None), expected)
     assert called == {"steps": on_digits.STEPS, "learning_rate": 0.25, "seed": 2}
+
+
+def test_every_seed_learns_from_examples_of_its_own_and_from_each_before_one_comes_again(monkeypatch):
+    monkeypatch.setattr(on_smollm, "material", lambda: (None, None, range(10)))
+    one, other = on_smollm.chosen(1, 25), on_smollm.chosen(2, 25)
+    assert one != other and one == on_smollm.chosen(1, 25)
+    assert sorted(one[:10]) == list(range(10)) and one[10:20] == one[:10] and one[20:] == one[:5]

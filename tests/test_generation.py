@@ -634,3 +634,9 @@ def test_any_other_option_goes_into_the_request(address):
     how = {"max_tokens": 5, "guided_regex": "a*", "logprobs": True, "min_p": 0.1, "typical_p": 0.5}
     generation.server(address, "big", **how)(["hello"], 3)
     assert Server.seen[0][1].items() >= (how | {"seed": 3, "model": "big"}).items()
+
+
+def test_answers_of_another_model_behind_a_server_are_another_call(tmp_path):
+    generation.respond(tmp_path / "out.parquet", echo(teacher="big"), PROMPTS)
+    with pytest.raises(ValueError, match=r"answers of another call \(different: teacher\)"):
+        generation.respond(tmp_path / "out.parquet", echo(teacher="small"), PROMPTS)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_lessons import losses
+from distill_lessons.models import head as chunks
 from distill_lessons.models.head import chunked_loss, replaced_forward
 
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
@@ -115,3 +116,18 @@ def test_a_forward_is_replaced_for_the_block_only():
         assert layer(x) == "something else"
         raise KeyError
     assert torch.equal(layer(x), before)
+
+
+@pytest.mark.parametrize("logits, sizes", [(40_000, [40, 10]), (39_999, [39, 11]), (1, [32, 18]), (10**9, [50])])
+def test_a_chunk_has_the_rows_whose_logits_fit_its_bytes_but_never_few(logits, sizes, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4 * logits)
+    hidden, head, _ = inputs(positions=50, vocabulary=1000)
+    seen = []
+
+    def loss(logits, part):
+        seen.append(len(logits))
+        assert part.stop - part.start == len(logits)
+        return logits.logsumexp(-1).sum()
+
+    chunked_loss(hidden, head, loss)
+    assert seen == sizes

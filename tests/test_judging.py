@@ -263,3 +263,9 @@ def test_a_server_can_be_the_judge(address):
     assert found["position bias"] == 0
     assert len(Judge.asked) == 16 and {request["model"] for request in Judge.asked} == {"big judge"}
     assert {request["temperature"] for request in Judge.asked} == {0}
+
+
+def test_what_is_asked_of_the_judging_server_wins_over_what_is_usual(address):
+    Judge.asked.clear()
+    judging.server(address, "big judge", temperature=0.7, max_tokens=300)(PROMPTS[:1], GOOD[:1], BAD[:1])
+    assert [(request["temperature"], request["max_tokens"]) for request in Judge.asked] == [(0.7, 300)]

@@ -421,3 +421,31 @@ def test_every_public_function_says_the_types_of_what_it_takes_and_returns():
             parameters = inspect.signature(function)
             assert parameters.return_annotation is not inspect.Signature.empty, name
             assert all(each.annotation is not each.empty for each in parameters.parameters.values()), name
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_the_entropy_is_that_of_the_distribution_at_its_temperature(temperature):
+    logits, _ = pair(4, 6, 11)
+    mask = torch.arange(24).view(4, 6) % 3 > 0
+    rows = np.float64(logits[mask].numpy()) / temperature
+    expected = np.mean([stats.entropy(special.softmax(row)) for row in rows])
+    assert losses.entropy(logits, mask, temperature).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", TWO_MODELS)
+def test_a_mask_of_zeros_and_ones_is_one_of_false_and_true(name):
+    student, teacher = pair(4, 6, 11)
+    mask = torch.arange(24).view(4, 6) % 3 > 0
+    expected = TWO_MODELS[name](student, teacher, mask=mask)
+    for dtype in (torch.long, torch.uint8, torch.float32):
+        assert torch.equal(TWO_MODELS[name](student, teacher, mask=mask.to(dtype)), expected)
+
+
+def test_listed_probabilities_that_rounding_puts_over_1_leave_no_rest():
+    student, _ = pair(2, 9)
+    ids, probabilities = torch.tensor([[3, 1], [0, 8]]), torch.tensor([[0.75, 0.2500004], [0.5, 0.5000006]])
+    value, gradient = with_gradient(lambda z: losses.top_k_kl(z, ids, probabilities), student)
+    log_q = student.double().log_softmax(-1).gather(-1, ids)
+    p = probabilities.double()
+    assert value.item() == pytest.approx((p * (p.log() - log_q)).sum(-1).mean().item(), abs=1e-5)
+    assert gradient.isfinite().all()

@@ -224,3 +224,14 @@ def test_wrong_place_and_self_check():
     assert found["first accuracy"] == 0.5 and found["flagged"] == 0.5
     assert found["precision"] == found["recall"] == 0.5
     assert found["gain of the check"] == pytest.approx(0.25)
+
+
+def test_no_test_problem_in_words_is_learned_however_many_are_drawn():
+    train, seen, _ = word_problems.split(train=60_000)
+    assert len(train) < 60_000 and not {p.prompt for p in train} & {p.prompt for p in seen}
+
+
+def test_the_tokens_of_an_example_are_those_that_the_tokenizer_makes():
+    pairs = [("7*8=", "56"), ("12*34=", "408")]
+    rows = pair.encode(pair.tokenizer(), pairs)
+    assert on_multiplication.tokens_of(pairs) == sum(sum(row["attention_mask"]) for row in rows) / len(rows)

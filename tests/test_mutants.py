@@ -10,6 +10,13 @@ def test_every_bug_of_the_list_can_be_put_in():
     assert len({mutation.file for mutation in found}) >= 20
 
 
+def test_the_tests_of_every_bug_are_there():
+    for mutation in mutants.read():
+        for test in mutation.tests.split():
+            file, _, name = test.partition("::")
+            assert (f"def {name}(" if name else "def test_") in (mutants.ROOT / file).read_text(encoding="utf-8"), test
+
+
 def test_a_bug_without_its_place_is_named(tmp_path):
     entry = '[[mutation]]\nname = "x"\nfile = "distill_lessons/losses.py"\nfind = "not there"\nput = ""\ntests = "t"\n'
     (tmp_path / "x.toml").write_text(entry)

@@ -266,3 +266,11 @@ def test_tidying_runs_nothing_writes_what_changed_and_refuses_sliders(tmp_path, 
     nbformat.write(with_slider([PICTURE]), path)
     with pytest.raises(ValueError, match="one.ipynb holds a slider.*without --tidy"):
         execute.tidy(path)
+
+
+def test_the_picture_of_the_readme_is_that_of_the_lesson_and_not_of_its_solutions(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "PICTURE", tmp_path / "picture.png")
+    for folder in ("solutions", "notebooks"):
+        (tmp_path / folder).mkdir()
+        execute.save(made([PICTURE], "*Figure:* rising."), tmp_path / folder / "00_x.ipynb")
+        assert (tmp_path / "picture.png").exists() == (folder == "notebooks")

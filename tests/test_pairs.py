@@ -7,11 +7,11 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from distill_lessons import runtime
 from distill_lessons.models import response_logits
-from distill_lessons.models.students import kept_layers
+from distill_lessons.models.students import cut, kept_layers
 from distill_lessons.pairs import digits, smollm
 from distill_lessons.pairs.smollm_prompts import CORPUS_FORMS, corpus, prompts
 from distill_lessons.teacher import generation, targets
@@ -228,3 +228,31 @@ def test_the_stored_targets_are_draws_from_this_teacher():
     entropy = torch.special.entr(log_p.exp()).sum(-1)
     torch.testing.assert_close(entropy, batch["target_entropy"], atol=1e-3, rtol=1e-3)
     assert abs((cross - entropy).mean() / entropy.mean()) < 0.1
+
+
+def test_a_cut_student_keeps_the_kind_of_attention_of_each_of_its_layers():
+    kinds = ["full_attention"] * 3 + ["sliding_attention"] * 2 + ["full_attention"]
+    config = Qwen3Config(
+        hidden_size=32, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2, head_dim=8, vocab_size=300,
+        num_hidden_layers=6, use_sliding_window=True, sliding_window=4, layer_types=kinds,
+    )  # fmt: skip
+    student = cut(Qwen3ForCausalLM(config), 4)
+    assert student.config.layer_types == [kinds[layer] for layer in (0, 1, 4, 5)]
+
+
+def test_a_response_that_is_cut_does_not_learn_to_end_there():
+    tokenizer = smollm.tokenizer()
+    row = {"prompt": "Name a colour.", "response": "Blue, green and a little red.", "finished": True}
+    whole = tokenizer(row["response"], add_special_tokens=False)["input_ids"]
+    for kept in (3, len(whole), len(whole) + 1, None):
+        (example,) = encode(tokenizer, [row], max_response=kept)
+        learned = [label for label in example["labels"] if label != -100]
+        assert learned == [*whole, tokenizer.eos_token_id][:kept]
+
+
+def test_the_digits_are_split_as_they_were_for_every_recorded_number():
+    data = digits.load()
+    ink = [round(part.double().sum().item() * 16) for part in (data.train_images, data.val_images, data.test_images)]
+    assert ink == [311950, 62372, 187396]
+    assert data.train_labels[:8].tolist() == [2, 8, 5, 9, 1, 7, 8, 1]
+    assert data.test_labels[:8].tolist() == [5, 4, 7, 9, 2, 8, 5, 9]

@@ -191,3 +191,9 @@ def test_impossible_gains_are_refused(gain, disagreement):
     for function in (power.items_needed, lambda g, d: power.power(100, g, d)):
         with pytest.raises(ValueError, match="gain ≤ disagreement"):
             function(gain, disagreement)
+
+
+@pytest.mark.parametrize("gain, disagreement", [(0.02, 0.05), (0.05, 0.2), (0.1, 0.33)])
+def test_the_items_needed_are_the_least_whole_number_that_is_enough(gain, disagreement):
+    root = stats.norm.ppf(0.975) * disagreement**0.5 + stats.norm.ppf(0.8) * (disagreement - gain**2) ** 0.5
+    assert power.items_needed(gain, disagreement) - 1 < root**2 / gain**2 <= power.items_needed(gain, disagreement)

@@ -142,7 +142,7 @@ def not_finite(arm, seed):
 
 
 def test_missing_results_say_which_command_makes_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match="python -m distill_lessons.course.experiments nothing"):
+    with pytest.raises(FileNotFoundError, match="python -m distill_lessons experiments nothing"):
         results.load("nothing", tmp_path)
 
 
@@ -372,3 +372,19 @@ def test_two_tables_are_paired_by_seed(tmp_path):
     table = results.load("toy", tmp_path)
     expected = results.per_seed(table, "score", "a").mean() - 0.5
     assert there.interval(tmp_path).estimate == pytest.approx(expected)
+
+
+def test_an_interval_of_five_values_is_read_where_students_t_says():
+    # 0.1% of all resamples, and not 2.5%: one in 3,125 is five times the least value, five are four times it
+    interval = results.bootstrap_interval([0.0, 1.0, 2.0, 4.0, 8.0])
+    assert (interval.low, interval.high) == pytest.approx((0.2, 7.2))
+
+
+def test_a_ledger_beside_itself_says_everything_twice(tmp_path):
+    write(tmp_path, [1.9, 2.0, 2.1])
+    tests = Comparison("here", "", "toy", "score", "a", "b"), Comparison("here", "", "toy", "score", "b")
+    row = claims.judge(Claim("C1", "a beats b", "nobody", "99", tests), tmp_path)
+    assert row["comparisons"][0]["estimate"] != row["comparisons"][1]["estimate"]
+    lines = claims.beside([row], [row], ["one", "other"]).splitlines()[2:]
+    cells = [line.removesuffix(" |").split(" | ")[-2:] for line in lines]
+    assert len(cells) == 2 and all(one == other for one, other in cells)

@@ -296,3 +296,10 @@ def test_the_data_folder_is_missed_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "REPOSITORY", tmp_path)
     with pytest.raises(FileNotFoundError, match="clone the repository"):
         runtime.data_folder()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such modes")
+def test_a_written_file_can_be_read_by_others(tmp_path):
+    with runtime.replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_text("one")
+    assert (tmp_path / "file.txt").stat().st_mode & 0o777 == 0o644  # a temporary file is its owner's alone

@@ -416,3 +416,13 @@ def test_the_manifest_says_where_the_targets_come_from(tmp_path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert {"kind", "draws", "seed", "teacher", "tokenizer", "vocabulary", "shards"} <= set(manifest)
     assert sum(shard["rows"] for shard in manifest["shards"]) == 12
+
+
+def test_the_same_tokens_with_a_longer_prompt_are_another_call(tmp_path):
+    store(tmp_path)
+    rows = named(examples())
+    first = rows[0]["labels"]
+    place = next(place for place, label in enumerate(first) if label != -100)
+    rows[0] = rows[0] | {"labels": [-100] * (place + 1) + list(first[place + 1 :])}
+    with pytest.raises(ValueError, match=r"another call \(different: examples\)"):
+        store(tmp_path, rows)

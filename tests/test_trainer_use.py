@@ -15,7 +15,7 @@ from distill_lessons import losses, models, runtime, training
 from distill_lessons.models import students
 from distill_lessons.pairs import smollm
 from distill_lessons.teacher import targets, text
-from distill_lessons.training import features
+from distill_lessons.training import arguments, checkpoints, features
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,7 @@ def test_what_the_settings_ask_for_happens(tmp_path):
     assert training.settings(5, save_steps=2).save_strategy == "steps"
     assert training.settings(5, eval_steps=2).eval_strategy == "steps"
     assert training.settings(5).save_strategy == "no"
+    assert training.settings(5, max_steps=3).max_steps == 3  # changes override anything
     assert training.settings(5, save_steps=2, save_strategy="epoch").save_strategy == "epoch"
     for wrong in ({}, {"steps": 3, "num_train_epochs": 1}):
         with pytest.raises(ValueError, match="give the length of the training once"):
@@ -353,6 +354,9 @@ def test_a_checkpoint_goes_on_only_with_the_same_settings(tmp_path, how, changed
         trainer_of(tmp_path, student=students.cut(small_llama(), 5), arguments=saving).train(
             resume_from_checkpoint=True
         )
+    with pytest.raises(ValueError, match=r"begun with adapters=\[\], now it is \['LORA of rank 2'\]"):
+        adapters = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+        trainer_of(tmp_path, peft_config=adapters, arguments=saving).train(resume_from_checkpoint=True)
     with pytest.raises(ValueError, match="there is no complete checkpoint"):
         trainer_of(tmp_path / "other", arguments=saving).train(resume_from_checkpoint=True)
     assert not list(tmp_path.rglob("training_args.bin"))
@@ -389,3 +393,39 @@ def test_workers_of_a_fresh_process_load_the_batches(tmp_path):
     )
     batch = next(iter(loader))
     assert torch.equal(batch["labels"], collate(examples()[:4])["labels"])
+
+
+def test_adapters_are_scaled_by_two(tmp_path):
+    adapted = training.lora(small_llama(), 4)
+    assert adapted.peft_config["default"].lora_alpha == 8 and adapted.peft_config["default"].r == 4
+    layer = adapted.base_model.model.model.layers[0].mlp.up_proj
+    assert layer.scaling["default"] == 2
+
+
+def test_the_same_batch_however_it_is_divided_is_the_same_training():
+    whole, halves, larger = (
+        arguments.deciding(training.settings(2, size, gradient_accumulation_steps=steps))
+        for size, steps in ((8, 1), (4, 2), (8, 2))
+    )
+    assert whole == halves and {name for name in whole if whole[name] != larger[name]} == {"batch"}
+
+
+def test_a_setting_that_an_older_training_did_not_know_is_another_one(tmp_path):
+    checkpoints.remember_settings(tmp_path / "a.json", {"alpha": 1.0})
+    checkpoints.same_settings(tmp_path / "a.json", {"alpha": 1.0}, "the run")
+    for now, words in (({"alpha": 1.0, "beta": 0.5}, "beta=None, now it is 0.5"), ({}, "alpha=1.0, now it is None")):
+        with pytest.raises(ValueError, match=f"the run was begun with {words}"):
+            checkpoints.same_settings(tmp_path / "a.json", now, "the run")
+
+
+def test_an_evaluation_on_the_way_changes_nothing_that_is_logged_of_the_training(tmp_path):
+    logged = []
+    for asked in ({}, {"eval_strategy": "steps", "eval_steps": 1}):
+        arguments = {"steps": 4, "logging_steps": 2, "lr_scheduler_type": "constant"} | asked
+        trainer = trainer_of(
+            tmp_path, rows=examples(16), eval_dataset=examples(5, seed=3), arguments=arguments, alpha=0.4
+        )
+        trainer.train()
+        entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+        logged.append([entry[name] for entry in entries for name in ("loss", "soft", "hard")])
+    assert len(logged[0]) == 6 and logged[1] == pytest.approx(logged[0])

@@ -35,11 +35,12 @@ def settings(
         ValueError: an unknown setting (names the nearest); both `steps` and `num_train_epochs`, or neither.
     """
     runtime.check_names(changes, [each.name for each in dataclasses.fields(TrainingArguments)], "TrainingArguments")
-    if (steps is None) == ("num_train_epochs" not in changes and "max_steps" not in changes):
+    given = [steps is not None or "max_steps" in changes, "num_train_epochs" in changes]
+    if sum(given) != 1:
         raise ValueError("give the length of the training once: steps, or num_train_epochs")
     named = {"per_device_train_batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     length = {} if steps is None else {"max_steps": steps}
-    return one_gpu(TrainingArguments(**defaults(named | changes | length)))
+    return one_gpu(TrainingArguments(**defaults(named | length | changes)))
 
 
 def defaults(changes: dict) -> dict:

@@ -107,7 +107,8 @@ class DistillationTrainer(Trainer):
     The head and the loss run on response positions only, a chunk at a time (`head.chunked_loss`). The loss is the sum
     over response tokens divided by their number in the whole accumulated batch of all processes: its gradient does not
     depend on the split, and the evaluation's does not depend on the batch size. A batch without response tokens counts for
-    nothing. Beside `loss` the log has its parts, ``soft``, ``hard`` and ``features``, in nats per response token, unweighted.
+    nothing. Beside `loss` the log has its parts ``soft`` (with its factor T²), ``hard`` and ``features``, each per response
+    token and not yet weighed.
     """
 
     def __init__(
@@ -292,7 +293,8 @@ class DistillationTrainer(Trainer):
         )
         student = self.accelerator.unwrap_model(self.model)
         found["student"] = f"{base_of(student).config.model_type}, {base_of(student).config.num_hidden_layers} layers"
-        found["adapters"] = type(student).__name__ if hasattr(student, "peft_config") else None
+        adapters = getattr(student, "peft_config", {}).values()
+        found["adapters"] = [f"{each.peft_type.value} of rank {getattr(each, 'r', None)}" for each in adapters]
         taught = None if self.teacher is None else base_of(self.teacher)
         found["teacher"] = None if taught is None else f"{taught.config.model_type} {taught.name_or_path}"
         return found

@@ -1,4 +1,4 @@
-"""Run recorded experiments: ``python -m distill_lessons.course.experiments [name] [--device cuda] [--minutes 8]``. Resumable."""
+"""Run recorded experiments: ``python -m distill_lessons experiments [name] [--device cuda] [--minutes 8]``. Resumable."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ class OutOfTime(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m distill_lessons.course.experiments", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m distill_lessons experiments", description=__doc__)
     parser.add_argument("name", nargs="?", help="an experiment, or the beginning of its name; all of them if left out")
     parser.add_argument("--device", help="cpu or cuda; by default the GPU if there is one")
     parser.add_argument(

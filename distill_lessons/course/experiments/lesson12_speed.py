@@ -1,6 +1,6 @@
 """Lesson 12, speed: latency of one request, throughput in batches, size and memory, for all three pairs.
 
-Record it while nothing else runs: ``python -m distill_lessons.course.experiments lesson12-speed``, a few minutes.
+Record it while nothing else runs: ``python -m distill_lessons experiments lesson12-speed``, a few minutes.
 """
 
 import functools
