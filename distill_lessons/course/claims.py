@@ -275,9 +275,7 @@ def show(lesson: str | int, folder: str | Path | None = None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; exits with a sentence where there is no such lesson, or nothing recorded."""
-    parser = argparse.ArgumentParser(
-        prog="python -m distill_lessons claims", description="The ledger of claims."
-    )
+    parser = argparse.ArgumentParser(prog="python -m distill_lessons claims", description="The ledger of claims.")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of text")
     parser.add_argument("--markdown", action="store_true", help="a table, as in the README")
     parser.add_argument("--lesson", help="only this lesson's, for example 2")

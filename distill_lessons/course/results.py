@@ -133,9 +133,7 @@ def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     """
     path = Path(folder or recorded_folder()) / f"{name}.csv"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no recorded results for {name!r}: run `python -m distill_lessons experiments {name}`"
-        )
+        raise FileNotFoundError(f"no recorded results for {name!r}: run `python -m distill_lessons experiments {name}`")
     # Whatever an arm is called it is a name, be it "1" or "None".
     return pd.read_csv(path, dtype=dict.fromkeys(("experiment", "arm", "metric"), str), keep_default_na=False)
 
