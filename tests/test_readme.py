@@ -128,7 +128,7 @@ def test_make_lab_serves_the_whole_repository_and_passes_options_on():
 @needs_make
 def test_make_setup_says_its_steps_and_takes_torch_from_where_it_is_told():
     said = make("--dry-run", "--always-make", "setup")
-    assert [f"set-up {step} of 4" in said for step in (1, 2, 3, 4)] == [True] * 4 and "--index-url" not in said
+    assert [f"set-up {step} of 5" in said for step in (1, 2, 3, 4, 5)] == [True] * 5 and "--index-url" not in said
     said = make("--dry-run", "--always-make", "setup", "TORCH_INDEX=https://an.index/cpu")
     (line,) = [line for line in said.splitlines() if "--index-url" in line]
     assert "--no-deps --index-url https://an.index/cpu" in line

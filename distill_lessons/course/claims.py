@@ -1,195 +1,224 @@
-"""The ledger of claims: what somebody published, the rows that test it, and the verdict those rows give.
+"""The ledger of claims: what somebody published, the test of it, the rows of recorded runs, and the verdict they give.
 
-A comparison says where the difference between two arms should lie if the claim is true. Its verdict follows from the
-95% interval alone: inside that range, it holds; wholly outside, it does not; otherwise it cannot be told apart here.
-
-Comparisons share a condition: a setting, or a reading of the claim. The claim holds there if all of them hold. It holds
-without qualification if it holds under all its conditions, and "under a condition", which is then named, if under some.
+A claim has one main test (for a language model one a training budget); other settings are its moderators: shown beside
+it, never mixed in. A premise says what must be true for a test to mean anything. The verdict follows from the interval
+alone. What a claim is stands in `stated`, the claims themselves in `published`.
 """
 
 import argparse
+import csv
+import io
 import json
-import math
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
-from distill_lessons.course import results
-
-HOLDS = "holds"
-FAILS = "does not hold"
-OPEN = "not distinguishable here"
-CONDITION = "holds under a condition"
+from distill_lessons.course import experiments, intervals, published, results
+from distill_lessons.course.stated import CONTRADICTED, FEWEST, SUPPORTED, UNTESTABLE, WEAKER, Claim, claimed, verdict
 
 WIDTH = 96  # columns: what a notebook shows without breaking a line
+SEEDS, LANGUAGE_SEEDS = 10, 5  # that a test needs for its best grade
 
-Row = dict  # a claim's row of the ledger, as `judge` makes it; its "comparisons" are of the same kind
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One test: the mean of ``metric`` of `arm` minus that of `other` should lie strictly between `low` and `high`.
-
-    With ``other=None`` the metric of `arm` itself should.
-
-    Args:
-        condition: the setting, or the reading of the claim, under which this is a test; in a few words.
-        detail: what tells this comparison from others under the same condition; may be empty.
-        experiment: the recorded table, or two joined by " + " whose arms are paired by seed.
-    """
-
-    condition: str
-    detail: str
-    experiment: str
-    metric: str
-    arm: str
-    other: str | None = None
-    low: float = 0.0
-    high: float = math.inf
-    unit: str = ""
-
-    def recorded(self, folder: Path) -> bool:
-        """Whether all its tables are in a folder."""
-        return all((folder / f"{name}.csv").is_file() for name in self.experiment.split(" + "))
-
-    def interval(self, folder: str | Path | None = None) -> results.Interval:
-        """The mean over seeds with its 95% interval, from the recorded rows in `folder`."""
-        table = pd.concat([results.load(name, folder) for name in self.experiment.split(" + ")])
-        if self.other is None:
-            return results.bootstrap_interval(results.per_seed(table, self.metric, self.arm))
-        return results.paired_difference(table, self.metric, self.arm, self.other)
-
-    def verdict(self, interval: results.Interval) -> str:
-        """HOLDS, FAILS or OPEN."""
-        if self.low < interval.low and interval.high < self.high:
-            return HOLDS
-        if interval.high < self.low or interval.low > self.high:
-            return FAILS
-        return OPEN
+Row = dict  # one judged test, as `judge` makes it
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A published sentence in our words, its source, the lesson that tests it, and its comparisons, main one first."""
-
-    id: str
-    statement: str
-    source: str
-    lesson: str
-    comparisons: tuple[Comparison, ...]
+def opposed(one: str, other: str) -> bool:
+    """Whether two verdicts point in opposite directions."""
+    sides = {SUPPORTED: 1, WEAKER: 1, CONTRADICTED: -1}
+    return sides.get(one, 0) * sides.get(other, 0) < 0
 
 
-def together(verdicts: Sequence[str]) -> str:
-    """One verdict from several tests of the same thing: it holds if all do, and fails if one does."""
-    if all(verdict == HOLDS for verdict in verdicts):
-        return HOLDS
-    return FAILS if FAILS in verdicts else OPEN
+def judge(claim: Claim, folder: str | Path | None = None) -> list[Row]:
+    """A claim's rows of the ledger, main tests first, computed from the recorded tables in `folder`."""
+    rows = []
+    for role, tests in (("main", claim.main), ("moderator", claim.moderators)):
+        for test in tests:
+            interval = test.interval(folder)
+            premises = [
+                {"words": premise.words, "holds": verdict(premise.test, found) == SUPPORTED,
+                 "estimate": found.estimate, "interval": [found.low, found.high]}
+                for premise in test.premises
+                for found in [premise.test.interval(folder)]
+            ]  # fmt: skip
+            stamps = [results.stamp(name, folder) for name in test.tables()]
+            rows.append(
+                {
+                    "claim": claim.id,
+                    "statement": claim.statement,
+                    "source": claim.source,
+                    "lesson": claim.lesson,
+                    "role": role,
+                    "setting": test.setting,
+                    "budget": test.budget,
+                    "experiment": test.experiment,
+                    "metric": test.metric,
+                    "arms": [arm for arm in (test.arm, test.other) if arm is not None],
+                    "unit": test.unit,
+                    "claimed": claimed(test),
+                    "why": test.why,
+                    "seeds": interval.seeds,
+                    "items": interval.items,
+                    "estimate": interval.estimate,
+                    "interval": [interval.low, interval.high],
+                    "next run": [interval.next_low, interval.next_high],
+                    "p": interval.p if test.within is None and not test.exact and interval.seeds >= FEWEST else None,
+                    "premises": premises,
+                    "verdict": verdict(test, interval) if all(each["holds"] for each in premises) else UNTESTABLE,
+                    "exact": test.exact,
+                    "post hoc": any(test.digest() not in stamp.get("plans", ()) for stamp in stamps),
+                    "rates searched": test.exact or test.rates == "none" or _searched(test.rates, folder),
+                    "note": claim.note,
+                    "digest": test.digest(),
+                    "machine": " + ".join(dict.fromkeys(_machine(stamp) for stamp in stamps)),
+                    "commit": " + ".join(dict.fromkeys(stamp.get("commit", "not kept") for stamp in stamps)),
+                }
+            )
+    return rows
 
 
-def overall(verdicts: Iterable[str]) -> str:
-    """One verdict from those of the conditions: a claim that holds under some of them only holds under a condition."""
-    verdicts = list(verdicts)
-    if HOLDS in verdicts and any(verdict != HOLDS for verdict in verdicts):
-        return CONDITION
-    return together(verdicts)
+def _searched(rates, folder):
+    """Whether an experiment tried the learning rates on at least three seeds."""
+    try:
+        return bool(rates and results.load(rates, folder).groupby("arm").seed.nunique().min() >= 3)
+    except FileNotFoundError:
+        return False
 
 
-def judge(claim: Claim, folder: str | Path | None = None) -> Row:
-    """A claim's ledger row, computed from the recorded rows in `folder`.
+def _machine(stamp):
+    return stamp.get("processor", "") if stamp.get("device", "cpu") == "cpu" else stamp["device"]
 
-    Returns:
-        dict with id, statement, source, lesson, verdict; arms, metric, seeds, estimate and interval of the main
-        comparison; `conditions`, each with its verdict; and `comparisons`, one dict each.
-    """
-    rows, conditions = [], {}
-    for comparison in claim.comparisons:
-        interval = comparison.interval(folder)
-        rows.append(
-            {
-                "condition": comparison.condition,
-                "detail": comparison.detail,
-                "experiment": comparison.experiment,
-                "arms": [arm for arm in (comparison.arm, comparison.other) if arm is not None],
-                "metric": comparison.metric,
-                "unit": comparison.unit,
-                "expected": [None if math.isinf(end) else end for end in (comparison.low, comparison.high)],
-                "seeds": interval.seeds,
-                "estimate": round(interval.estimate, 6),
-                "interval": [round(interval.low, 6), round(interval.high, 6)],
-                "verdict": comparison.verdict(interval),
-            }
-        )
-        conditions.setdefault(comparison.condition, []).append(rows[-1]["verdict"])
-    conditions = {condition: together(verdicts) for condition, verdicts in conditions.items()}
-    main = rows[0]
-    return {
-        "id": claim.id,
-        "statement": claim.statement,
-        "source": claim.source,
-        "lesson": claim.lesson,
-        "arms": main["arms"],
-        "metric": main["metric"],
-        "seeds": main["seeds"],
-        "estimate": main["estimate"],
-        "interval": main["interval"],
-        "verdict": overall(conditions.values()),
-        "conditions": conditions,
-        "comparisons": rows,
+
+def _finish(rows: list[Row]) -> list[Row]:
+    """What needs all rows: the correction for many tests, contradictions within a claim, and the grades."""
+    tested = [row for row in rows if row["p"] is not None and row["verdict"] != UNTESTABLE]
+    for row, stays in zip(tested, intervals.survivors([row["p"] for row in tested])):
+        row["after correction"] = stays
+    for row in rows:
+        row.setdefault("after correction", None)
+        same = [each for each in rows if each["claim"] == row["claim"] and each is not row]
+        main = row["role"] == "main"
+        row["against"] = [each["setting"] for each in same if main and opposed(row["verdict"], each["verdict"])]
+        row["lacks"] = lacks(row, same)
+        row["grade"] = "ABCCDDDD"[len(row["lacks"])]
+    return rows
+
+
+def lacks(row: Row, same: Sequence[Row]) -> list[str]:
+    """What keeps a row from grade A; `same` are the claim's other rows. None missing is A, one B, two or three C, else D."""
+    if row["exact"]:
+        return []
+    needed = LANGUAGE_SEEDS if row["budget"] else SEEDS
+    second = [each for each in same if _pair(each) != _pair(row) and each["verdict"] == row["verdict"]]
+    missing = {
+        f"{needed} seeds": row["seeds"] < needed,
+        "rates searched on three seeds": not row["rates searched"],
+        "a premise": not row["premises"],
+        "the items' noise": not row["items"],
+        "a second pair that agrees": not second,
+        "a test stated before the run": row["post hoc"],
+        "a find after correction": row["after correction"] is False,
     }
+    return [words for words, applies in missing.items() if applies]
+
+
+def _pair(row):
+    """What tells one pair from another: the first word of a setting."""
+    return row["setting"].replace(",", " ").split()[0]
+
+
+def every() -> list[Claim]:
+    """All claims, in order of their number."""
+    return sorted(published.CLAIMS, key=lambda claim: (_number(claim.id), claim.id))
+
+
+def _number(name):
+    return int("".join(filter(str.isdigit, name)))
+
+
+def plans(experiment: str) -> list[str]:
+    """Digests of the tests that read a table: what `results.record` keeps with every run."""
+    return [
+        test.digest() for claim in every() for test in (*claim.main, *claim.moderators) if experiment in test.tables()
+    ]
 
 
 def ledger(lesson: str | int | None = None, folder: str | Path | None = None) -> list[Row]:
     """All claims, judged, in order of their number; or those of one lesson: 1, "1", "01" and "lesson01" are the same.
 
-    In another folder of results not everything may be recorded: conditions are left out there whose tables are missing.
+    The correction for many tests is always over the whole ledger. In another folder of results not everything may be
+    recorded: tests are left out there whose tables are missing.
 
     Raises:
         ValueError: no claim is tested in that lesson; says in which there are some.
     """
-    from distill_lessons.course import experiments
-
-    every = [claim for module in experiments.modules() for claim in getattr(module, "CLAIMS", ())]
-    every.sort(key=lambda claim: int(claim.id[1:]))
-    if lesson is not None:
-        there = sorted({claim.lesson for claim in every})
-        every = [claim for claim in every if claim.lesson == experiments.number(lesson)]
-        if not every:
-            raise ValueError(f"no claim is tested in lesson {lesson!r}; there are claims in {', '.join(there)}")
+    chosen = every()
     if folder is not None:
-        every = [part for claim in every if (part := _recorded(claim, Path(folder))).comparisons]
-    return [judge(claim, folder) for claim in every]
+        chosen = [_recorded(claim, Path(folder)) for claim in chosen]
+    rows = _finish([row for claim in chosen for row in judge(claim, folder)])
+    if folder is None:
+        _other_device(rows)
+    if lesson is not None:
+        number = experiments.number(lesson)
+        there = sorted({claim.lesson for claim in every()})
+        if number not in there:
+            raise ValueError(f"no claim is tested in lesson {lesson!r}; there are claims in {', '.join(there)}")
+        rows = [row for row in rows if row["lesson"] == number]
+    return rows
+
+
+def _other_device(rows):
+    """Names the GPU among what contradicts a row, where its tables do."""
+    found = {_key(row): row["verdict"] for row in ledger(folder=results.recorded_folder("cuda"))}
+    for row in rows:
+        if row["role"] == "main" and opposed(row["verdict"], found.get(_key(row), "")):
+            row["against"].append("the same on a GPU")
 
 
 def _recorded(claim, folder):
-    """A claim with only those conditions whose tables are all in a folder."""
-    missing = {test.condition for test in claim.comparisons if not test.recorded(folder)}
-    return replace(claim, comparisons=tuple(test for test in claim.comparisons if test.condition not in missing))
+    """A claim with only those tests whose tables are all in a folder."""
+    return replace(claim, main=tuple(test for test in claim.main if test.recorded(folder)),
+                   moderators=tuple(test for test in claim.moderators if test.recorded(folder)))  # fmt: skip
 
 
-def claimed(low: float | None, high: float | None) -> str:
-    """Where the claim puts the difference, in words."""
-    if high is None:
-        return f"above {low:g}"
-    return f"below {high:g}" if low is None else f"{low:g} to {high:g}"
+# --- Shown ------------------------------------------------------------------------------------------------------------
+
+
+def told(row: Row) -> str:
+    """A verdict with what contradicts it."""
+    against = f" (the other way: {'; '.join(row['against'])})" if row["against"] else ""
+    return f"{row['verdict']}{against}"
 
 
 def report(rows: Iterable[Row]) -> str:
-    """The ledger as text of WIDTH columns: a claim a paragraph, under each condition its verdict and its comparisons."""
-    lines = []
+    """The ledger as text of WIDTH columns: a claim a paragraph, its main test first, its moderators below."""
+    lines, last = [], None
     for row in rows:
-        lines += _wrapped(f"{row['id']} · {row['statement']} ({row['source']})", "")
-        for condition, verdict in row["conditions"].items():
-            lines += _wrapped(f"{condition} → {verdict}", "  ")
-            for test in row["comparisons"]:
-                if test["condition"] == condition:
-                    lines += _wrapped(comparison_line(test), "    ")
-        named = [condition for condition, verdict in row["conditions"].items() if verdict == HOLDS]
-        where = f": {'; '.join(named)}" if row["verdict"] == CONDITION else ""
-        lines += [*_wrapped(f"{row['verdict'].upper()}{where}", "  "), ""]
-    return "\n".join(lines).rstrip()
+        if row["claim"] != last:
+            lines += ["", *_wrapped(f"{row['claim']} · {row['statement']} ({row['source']})", "")]
+            last = row["claim"]
+        if row["role"] == "main":
+            budget = f", {row['budget']}" if row["budget"] else ""
+            against = f" (the other way: {'; '.join(row['against'])})" if row["against"] else ""
+            lines += _wrapped(
+                f"{row['setting']}{budget}: {row['verdict'].upper()}{against} · grade {row['grade']}", "  "
+            )
+            lines += _wrapped(f"{figure(row)}; claimed {row['claimed']}" + (f" ({row['why']})" if row["why"] else ""),
+                              "    ")  # fmt: skip
+            lines += [line for premise in row["premises"] for line in _wrapped(_premise(premise), "    ")]
+            if row["lacks"]:
+                lines += _wrapped(f"lacks {', '.join(row['lacks'])}", "    ")
+            if row["note"]:
+                lines += _wrapped(row["note"], "    ")
+        else:
+            lines += _wrapped(f"beside it, {row['setting']}: {row['verdict']}; {figure(row)}, claimed {row['claimed']}",
+                              "    ")  # fmt: skip
+    return "\n".join(lines).strip()
+
+
+def _premise(premise):
+    state = "holds" if premise["holds"] else "fails"
+    return f"premise: {premise['words']}: {state} ({_number_and_ends(premise['estimate'], premise['interval'])})"
 
 
 def _wrapped(text, indent):
@@ -203,64 +232,77 @@ def _wrapped(text, indent):
     )
 
 
+def figure(row: Row) -> str:
+    """What came, in one line, with the names that the lessons give to metric and arms."""
+    names = _names(row["experiment"])
+    metric, *arms = (names.get(name, name.replace("_", " ")) for name in (row["metric"], *row["arms"]))
+    unit = f" {row['unit']}" if row["unit"] else ""
+    seeds = "" if row["exact"] else f", {row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"
+    return f"{metric}, {' − '.join(arms)} = {_number_and_ends(row['estimate'], row['interval'])}{unit}{seeds}"
+
+
+def _number_and_ends(estimate, interval):
+    low, high = interval
+    return f"{estimate:+.3g}" + ("" if low == high else f" [{low:+.3g}, {high:+.3g}]")
+
+
 def markdown(rows: Iterable[Row]) -> str:
-    """The ledger as a Markdown table, a claim a row, with the conditions behind its verdict: the README's."""
-    lines = ["| claim | verdict | where |", "|---|---|---|"]
+    """The main tests as a Markdown table, one line each: the README's."""
+    lines = ["| claim | verdict | setting | effect | grade |", "|---|---|---|---|---|"]
     for row in rows:
-        groups = {}
-        for condition, verdict in row["conditions"].items():
-            groups.setdefault(verdict, []).append(condition)
-        where = " · ".join(
-            f"{verdict}: {'; '.join(groups[verdict])}" for verdict in (HOLDS, FAILS, OPEN) if verdict in groups
-        )
-        lines.append(f"| **{row['id']}** {row['statement']} ({row['source']}) | {row['verdict']} | {where} |")
+        if row["role"] == "main":
+            setting = ", ".join(part for part in (row["setting"], row["budget"]) if part)
+            effect = f"{_number_and_ends(row['estimate'], row['interval'])} {row['unit']}".strip()
+            lines.append(
+                f"| **{row['claim']}** {row['statement']} ({row['source']}) | {told(row)} | {setting} | {effect} | "
+                f"{row['grade']} |"
+            )
     return "\n".join(lines)
 
 
 def beside(rows: Iterable[Row], others: Iterable[Row], names: Sequence[str]) -> str:
-    """Two ledgers as a Markdown table, a row for every comparison that both have; `names` are their headings."""
-    lines = [f"| claim | comparison | claimed | {' | '.join(names)} |", "|---|---|---|---|---|"]
-    found = {(row["id"], *_key(test)): test for row in others for test in row["comparisons"]}
+    """Two ledgers as a Markdown table, a row for every test that both have; `names` are their headings."""
+    lines = [f"| claim | test | claimed | {' | '.join(names)} |", "|---|---|---|---|---|"]
+    found = {_key(row): row for row in others}
     for row in rows:
-        for test in row["comparisons"]:
-            if (other := found.get((row["id"], *_key(test)))) is None:
-                continue
-            what = ", ".join(part for part in (test["condition"], test["detail"]) if part)
-            cells = [f"{_figure(each)}: {each['verdict']}" for each in (test, other)]
-            lines.append(f"| {row['id']} | {what} | {_expected(test)} | {' | '.join(cells)} |")
+        if (other := found.get(_key(row))) is not None:
+            cells = [
+                f"{_number_and_ends(each['estimate'], each['interval'])}: {each['verdict']}" for each in (row, other)
+            ]
+            lines.append(f"| {row['claim']} | {row['setting']} | {row['claimed']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _key(test):
-    return test["condition"], test["detail"], test["metric"], tuple(test["arms"])
+def _key(row):
+    return row["claim"], row["setting"], row["metric"], tuple(row["arms"])
 
 
-def _expected(test):
-    return f"{claimed(*test['expected'])} {test['unit']}".rstrip()
+COLUMNS = ("claim", "statement", "source", "lesson", "role", "setting", "budget", "arms", "metric", "unit", "claimed", "why",
+           "seeds", "items", "effect", "low", "high", "next low", "next high", "verdict", "against", "premise", "p",
+           "after correction", "post hoc", "grade", "lacks", "experiment", "digest", "machine", "commit")  # fmt: skip
 
 
-def _figure(test):
-    low, high = test["interval"]
-    return f"{test['estimate']:+.3g}" + ("" if low == high else f" [{low:+.3g}, {high:+.3g}]")
-
-
-def comparison_line(test: Row) -> str:
-    """What was expected and what came, in one line, with the names that the lesson gives to metric and arms."""
-    names = _names(test["experiment"])
-    metric, *arms = (names.get(name, name.replace("_", " ")) for name in (test["metric"], *test["arms"]))
-    unit = f" {test['unit']}" if test["unit"] else ""
-    detail = f"{test['detail']}: " if test["detail"] else ""
-    return (
-        f"{detail}{metric}, {' − '.join(arms)} = {_figure(test)}{unit}, "
-        f"{test['seeds']} seed{'s' if test['seeds'] != 1 else ''}; claimed {claimed(*test['expected'])}"
-        f" → {test['verdict']}"
-    )
+def table(rows: Iterable[Row]) -> str:
+    """The whole ledger as CSV, a test a row: ``data/ledger.csv``."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        ends = dict(zip(("effect", "low", "high", "next low", "next high"),
+                        (row["estimate"], *row["interval"], *row["next run"])))  # fmt: skip
+        flat = row | {name: f"{value:.6g}" for name, value in ends.items()}
+        flat["p"] = "" if row["p"] is None else f"{row['p']:.3g}"
+        flat["premise"] = "; ".join(_premise(each).removeprefix("premise: ") for each in row["premises"])
+        for name in ("arms", "against", "lacks"):
+            flat[name] = (" − " if name == "arms" else "; ").join(row[name])
+        for name in ("after correction", "post hoc"):
+            flat[name] = {True: "yes", False: "no", None: ""}[row[name]]
+        writer.writerow(flat)
+    return out.getvalue()
 
 
 def _names(experiment):
     """What metrics and arms of a table, or of two, are called on a page: the NAMES of the modules that record them."""
-    from distill_lessons.course import experiments
-
     names, tables = {}, experiment.split(" + ")
     for module in experiments.modules():
         if any(each.name in tables for each in getattr(module, "EXPERIMENTS", ())):
@@ -274,10 +316,14 @@ def show(lesson: str | int, folder: str | Path | None = None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line; exits with a sentence where there is no such lesson, or nothing recorded."""
+    """The command line; exits with a sentence where there is no such lesson or claim, or nothing recorded."""
     parser = argparse.ArgumentParser(prog="python -m distill_lessons claims", description="The ledger of claims.")
-    parser.add_argument("--json", action="store_true", help="a list of objects instead of text")
-    parser.add_argument("--markdown", action="store_true", help="a table, as in the README")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a list of objects, a test each")
+    form.add_argument("--csv", action="store_true", help="a table, a test a row: data/ledger.csv")
+    form.add_argument("--markdown", action="store_true", help="a table of the main tests, as in the README")
+    form.add_argument("--forest", metavar="CLAIM", help="draw one claim's tests, for example C4")
+    parser.add_argument("--out", type=Path, help="where --forest draws; by default CLAIM.png")
     parser.add_argument("--lesson", help="only this lesson's, for example 2")
     parser.add_argument("--results", type=Path, help="folder of recorded tables, by default data/results/cpu")
     parser.add_argument("--beside", type=Path, help="compare with the tables in another folder, as a Markdown table")
@@ -294,8 +340,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error(f"{folder} has no recorded table that one of these claims is judged by")
     if options.beside:
         print(beside(rows, others, [(options.results or results.recorded_folder()).name, options.beside.name]))
+    elif options.forest:
+        own = [row for row in rows if row["claim"].upper() == options.forest.upper()]
+        if not own:
+            parser.error(
+                f"there is no claim {options.forest!r}; there are {', '.join(dict.fromkeys(r['claim'] for r in rows))}"
+            )
+        from distill_lessons.course import plots
+
+        path = options.out or Path(f"{own[0]['claim']}.png")
+        plots.use_style()
+        plots.forest(own).figure.savefig(path)
+        print(f"drawn: {path}")
     elif options.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif options.csv:
+        print(table(rows), end="")
     else:
         print(markdown(rows) if options.markdown else report(rows))
 

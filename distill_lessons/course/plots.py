@@ -1,5 +1,6 @@
 """The course's figures: one look, a handful of kinds. A title says what is seen; every axis has a name and a unit."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -65,7 +66,7 @@ def arms(
     colours = colours or [COLOURS[0]] * len(names)
     for row, (arm, colour) in enumerate(zip(names, colours)):
         values = results.per_seed(table, metric, arm) * scale
-        interval = results.bootstrap_interval(values)
+        interval = results.interval(values)
         axes.plot(values, np.full(len(values), row + 0.18), "o", color=colour, alpha=0.25, markersize=4)
         axes.plot([interval.low, interval.high], [row, row], "-", color=colour, linewidth=2.5)
         axes.plot(interval.estimate, row, "o", color=colour, markersize=8)
@@ -96,9 +97,7 @@ def sweep(
     """
     axes = axes or plt.subplots()[1]
     for (label, points), colour in zip(arms_by_line.items(), colours):
-        intervals = [
-            results.bootstrap_interval(results.per_seed(table, metric, arm) * scale) for arm in points.values()
-        ]
+        intervals = [results.interval(results.per_seed(table, metric, arm) * scale) for arm in points.values()]
         axes.plot(list(points), [i.estimate for i in intervals], "o-", color=colour, label=label)
         axes.fill_between(
             list(points), [i.low for i in intervals], [i.high for i in intervals], color=colour, alpha=0.2
@@ -152,3 +151,37 @@ def distributions(
     if names is not None:
         axes.legend()
     return finish(axes, title, "", y)
+
+
+def forest(rows: Sequence[Mapping], axes: Axes | None = None) -> Axes:
+    """One claim's tests below each other, main test first: effect, 95% interval, and where one new run would fall.
+
+    Effects are turned so that right is what the claim says, and divided by the least effect where there is one, so that
+    tests in different units share an axis; a range has no such scale and is left out.
+
+    Args:
+        rows: of `claims.ledger`, all of one claim.
+    Raises:
+        ValueError: no test of the claim is about an effect.
+    """
+    shown = [row for row in rows if row["claimed"].startswith(("above", "below"))]
+    if not shown:
+        raise ValueError(
+            f"the tests of {rows[0]['claim'] if rows else 'no claim'} are about ranges: there is no effect to draw"
+        )
+    axes = axes or plt.subplots(figsize=(8.5, 0.55 * len(shown) + 1.6))[1]
+    for place, row in enumerate(shown):
+        edge = float(row["claimed"].split()[1])
+        scale = (abs(edge) or 1.0) * (-1 if row["claimed"].startswith("below") else 1)
+        colour = TEACHER if row["role"] == "main" else CONTROL
+        axes.plot(np.asarray(row["next run"]) / scale, [place, place], "-", color=colour, linewidth=1, alpha=0.5)
+        axes.plot(np.asarray(row["interval"]) / scale, [place, place], "-", color=colour, linewidth=3)
+        axes.plot(row["estimate"] / scale, place, "o", color=colour, markersize=8)
+        axes.annotate(row["verdict"], (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+    axes.axvline(0, color="0.4", linewidth=1)
+    axes.axvline(1, color="0.4", linewidth=1, linestyle="--")
+    axes.set_yticks(range(len(shown)), [f"{row['setting']}" for row in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    title = "\n".join(textwrap.wrap(f"{rows[0]['claim']}: {rows[0]['statement']}", 70))
+    return finish(axes, title, "effect ÷ least effect that matters, to the right as claimed (thin: one new run)", "")

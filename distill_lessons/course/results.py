@@ -7,25 +7,29 @@ it: machine, versions, commit, seeds, seconds, and a digest of the code. Noteboo
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
-from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from distill_lessons import runtime
 from distill_lessons.course import fingerprint
+from distill_lessons.course.intervals import Interval, over_seeds
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What is run: ``run(arm, seed)`` returns a dict of metric to number; `arms` are names, `seeds` whole numbers.
+
+    Instead of a number a run may give one a test item, ``[I]``, the same items for all arms and seeds: the table has their
+    mean, and a file beside it has them all, so that an interval can count the items too. `groups` names for each item
+    what it belongs to (a topic), where items of one group are alike.
 
     `devices` says where it is worth recording: the small classifiers gain nothing from a GPU. `module` is the name of the
     lesson's module, whose code and imports a run depends on; by default that of `run`.
@@ -34,9 +38,10 @@ class Experiment:
     name: str
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
-    run: Callable[[str, int], dict[str, float]]
+    run: Callable[[str, int], dict[str, float | ArrayLike]]
     devices: tuple[str, ...] = ("cpu",)
     module: str | None = None
+    groups: Callable[[], list] | None = None
 
     def digest(self) -> str:
         """Of the code that a run uses: `fingerprint.digest` of the module."""
@@ -53,6 +58,7 @@ def record(
     folder: str | Path | None = None,
     parts: str | Path | None = None,
     say: Callable[[str], None] = print,
+    plans: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Run what is missing of an experiment and write its table; returns the table.
 
@@ -64,6 +70,8 @@ def record(
         folder: of the table; by default that of this run's device.
         parts: folder of the finished runs; by default ``build/results/<device>`` in the repository.
         say: called with one line of progress a run.
+        plans: digests of the tests that will read this table, as they stand before the run (`claims.plans`). The table
+            keeps those that all its runs were made under.
     Raises:
         ValueError: a run returned a metric that is not a finite number; nothing is written for it. Or the experiment was
             not written into a file, so that nothing could say whether a run is still good.
@@ -80,21 +88,27 @@ def record(
             part = _read_part(path, digest, arm)
             if part is None:
                 began = time.perf_counter()
-                values = {metric: float(value) for metric, value in experiment.run(arm, seed).items()}
-                broken = [metric for metric, value in values.items() if not np.isfinite(value)]
+                values = {metric: _plain(value) for metric, value in experiment.run(arm, seed).items()}
+                broken = [metric for metric, value in values.items() if not np.isfinite(value).all()]
                 if broken:
                     raise ValueError(
                         f"{experiment.name}, arm {arm}, seed {seed}: {', '.join(broken)} is not a finite number"
                     )
                 seconds = round(time.perf_counter() - began, 2)
                 part = {"digest": digest, "arm": arm, "seed": seed, "seconds": seconds, "values": values,
-                        "machine": runtime.machine_stamp()}  # fmt: skip
+                        "machine": runtime.machine_stamp(), "plans": sorted(plans)}  # fmt: skip
                 with runtime.replacing(path) as temporary:
                     temporary.write_text(json.dumps(part))
                 say(f"{experiment.name} · {arm} · seed {seed} · {seconds:.0f} s")
             done.append(part)
     rows = [
-        {"experiment": experiment.name, "arm": part["arm"], "seed": part["seed"], "metric": metric, "value": value}
+        {
+            "experiment": experiment.name,
+            "arm": part["arm"],
+            "seed": part["seed"],
+            "metric": metric,
+            "value": float(np.mean(value)),
+        }  # fmt: skip
         for part in done
         for metric, value in part["values"].items()
     ]
@@ -103,12 +117,31 @@ def record(
         "digest": digest,
         "seeds": len(experiment.seeds),
         "seconds": round(sum(part["seconds"] for part in done)),
+        "plans": sorted(set.intersection(*(set(part.get("plans", ())) for part in done))),
     }
+    items = [
+        {"arm": part["arm"], "seed": part["seed"], "metric": metric, "values": value}
+        for part in done
+        for metric, value in part["values"].items()
+        if isinstance(value, list)
+    ]
+    if items:
+        about["groups"] = [str(each) for each in experiment.groups()] if experiment.groups else None
+        with runtime.replacing(folder / f"{experiment.name}.items.parquet") as temporary:
+            kept = pa.Table.from_pylist(items, pa.schema([("arm", pa.string()), ("seed", pa.int64()),
+                                        ("metric", pa.string()), ("values", pa.list_(pa.float32()))]))  # fmt: skip
+            pq.write_table(kept, temporary, compression="zstd")
     with runtime.replacing(folder / f"{experiment.name}.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.10g")
     with runtime.replacing(folder / f"{experiment.name}.json") as temporary:
         temporary.write_text(json.dumps(about, indent=1) + "\n")
     return table
+
+
+def _plain(value):
+    """A number, or a list of one a test item."""
+    value = np.asarray(value, dtype=float)
+    return float(value) if value.ndim == 0 else value.tolist()
 
 
 def _part_name(arm, seed):
@@ -160,40 +193,37 @@ def per_seed(table: pd.DataFrame, metric: str, arm: str) -> pd.Series:
     return rows.set_index("seed").value.sort_index()
 
 
-class Interval(NamedTuple):
-    """A mean over seeds with its 95% interval."""
+def paired(first: pd.Series, second: pd.Series) -> pd.Series:
+    """``first − second`` over the seeds that both have; one that has a single seed is taken for a constant."""
+    for one, other in ((first, second), (second, first)):
+        if len(one) == 1 and len(other) > 1:
+            return first - second.iloc[0] if one is second else first.iloc[0] - second
+    difference = (first - second).dropna()
+    if difference.empty:
+        raise ValueError("the two arms share no seed, so nothing can be paired")
+    return difference
 
-    estimate: float
-    low: float
-    high: float
-    seeds: int
 
-
-def bootstrap_interval(values: ArrayLike, resamples: int = 10_000) -> Interval:
-    """Mean and 95% bootstrap interval, widened for small samples (the expanded percentile interval).
-
-    A plain percentile interval is too narrow for few values. The expanded one reads the bootstrap distribution at
-    the quantiles that a Student t interval would need; with three values it spans their whole range.
-    Source: Hesterberg 2015, "What teachers should know about the bootstrap", section 4.2.3.
-
-    Raises:
-        ValueError: no values, or one that is not finite.
-    """
-    values = np.asarray(values, dtype=float)
-    count = len(values)
-    if count == 0 or not np.isfinite(values).all():
-        raise ValueError("an interval needs at least one value, and all of them finite")
-    if count == 1 or np.ptp(values) == 0:
-        return Interval(values.mean(), values.mean(), values.mean(), count)
-    draws = np.random.default_rng(0).integers(0, count, (resamples, count))
-    tail = NormalDist().cdf(np.sqrt(count / (count - 1)) * stats.t.ppf(0.025, count - 1))
-    low, high = np.quantile(values[draws].mean(axis=1), [tail, 1 - tail])
-    return Interval(values.mean(), low, high, count)
+def interval(values: ArrayLike) -> Interval:
+    """Mean and 95% interval of one value a seed: `intervals.over_seeds`."""
+    return over_seeds(values)
 
 
 def paired_difference(table: pd.DataFrame, metric: str, arm: str, other: str) -> Interval:
     """Mean of ``arm − other`` over the seeds that both have, with its 95% interval."""
-    difference = (per_seed(table, metric, arm) - per_seed(table, metric, other)).dropna()
-    if difference.empty:
-        raise ValueError(f"arms {arm!r} and {other!r} share no seed")
-    return bootstrap_interval(difference)
+    return over_seeds(paired(per_seed(table, metric, arm), per_seed(table, metric, other)))
+
+
+def items_of(name: str, metric: str, arm: str, folder: str | Path | None = None) -> dict[int, np.ndarray] | None:
+    """A metric's value at every test item, ``{seed: [I]}``; None where the experiment keeps means only."""
+    path = Path(folder or recorded_folder()) / f"{name}.items.parquet"
+    if not path.is_file():
+        return None
+    rows = pq.read_table(path, filters=[("arm", "=", arm), ("metric", "=", metric)]).to_pylist()
+    return {row["seed"]: np.asarray(row["values"]) for row in rows} or None
+
+
+def stamp(name: str, folder: str | Path | None = None) -> dict:
+    """What stands beside a table: machine, versions, commit, digests; empty where there is nothing."""
+    path = Path(folder or recorded_folder()) / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else {}

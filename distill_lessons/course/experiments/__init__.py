@@ -1,6 +1,7 @@
 """The recorded experiments, one module or more a lesson; the modules ``on_…`` hold what several lessons do on a pair.
 
-A lesson's module has EXPERIMENTS (what is run), CLAIMS (what that tests), and NAMES (what a page calls metrics and arms).
+A lesson's module has EXPERIMENTS (what is run) and NAMES (what a page calls metrics and arms). What they test stands in
+`published`.
 """
 
 import importlib

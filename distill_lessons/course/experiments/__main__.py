@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from distill_lessons import runtime
-from distill_lessons.course import experiments, results
+from distill_lessons.course import claims, experiments, results
 
 
 class OutOfTime(Exception):
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{experiment.name}: not recorded on {kind}, where it gains nothing", flush=True)
             continue
         try:
-            results.record(experiment, say=say)
+            results.record(experiment, say=say, plans=claims.plans(experiment.name))
         except OutOfTime:
             print(f"stopped in {experiment.name} after {options.minutes:g} minutes: the same command goes on from here")
             return

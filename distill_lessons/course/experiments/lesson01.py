@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 
 from distill_lessons import losses, training
-from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments import on_digits
 from distill_lessons.course.results import Experiment
 from distill_lessons.models import response_logits
@@ -205,93 +204,3 @@ NAMES = {
     "top32_mass": "mass of the 32 likeliest tokens",
     **{f"T{t:g}": f"T={t:g}" for t in (0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 8, 10, 20, 50)},
 }
-
-CLAIMS = (
-    Claim(
-        "C1",
-        "Logits [2, 1, 0.5] give .66/.24/.10 at T=1, .50/.31/.19 at T=2, .39/.33/.28 at T=5, .84/.14/.02 at T=0.5",
-        "guide A",
-        "01",
-        (
-            Comparison(
-                "exact arithmetic",
-                "12 entries, rounding explains 0.005",
-                "lesson01-table",
-                "largest_difference",
-                arm="all",
-                low=-math.inf,
-                high=0.005,
-            ),
-        ),
-    ),
-    Claim(
-        "C2",
-        "A higher temperature shows more of how classes relate; above about 5 to 10 it shows nothing",
-        "guide A",
-        "01",
-        (
-            Comparison("first half, ten classes", "T=4 shows more than T=1", "lesson01-classes", "auc", "T4", "T1"),
-            Comparison(
-                "second half, ten classes",
-                "T=20 shows less than T=4",
-                "lesson01-classes",
-                "auc",
-                "T20",
-                "T4",
-                low=-math.inf,
-                high=-0.01,
-            ),
-            Comparison(
-                "second half, ten classes",
-                "T=20 shows no more than hard labels",
-                "lesson01-classes",
-                "auc",
-                "T20",
-                "hard",
-                low=-math.inf,
-                high=0.01,
-            ),
-            *(
-                Comparison(
-                    "second half, 49,152 tokens",
-                    f"at T={t} the top 32 hold under 5%",
-                    "lesson01-tokens",
-                    "top32_mass",
-                    f"T{t}",
-                    low=-math.inf,
-                    high=0.05,
-                )
-                for t in (5, 10)
-            ),
-        ),
-    ),
-    Claim(
-        "C3",
-        "T=2–3 suits classification, T=3–5 language models",
-        "guide A",
-        "01",
-        (
-            *(
-                Comparison(
-                    "ten classes", f"T={t} beats T={other}", "lesson01-classification", "accuracy", f"T{t}", f"T{other}"
-                )
-                for other in (1, 5)
-                for t in (2, 3)
-            ),
-            *(
-                Comparison(
-                    "language model",
-                    f"T={t} comes closer than T=1",
-                    "lesson01-language",
-                    "kl",
-                    f"T{t}",
-                    "T1",
-                    low=-math.inf,
-                    high=0.0,
-                    unit="nats",
-                )
-                for t in (3, 5)
-            ),
-        ),
-    ),
-)

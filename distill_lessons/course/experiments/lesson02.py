@@ -1,12 +1,10 @@
 """Lesson 02, dark knowledge: one loss, and target distributions that carry more or less about how classes relate."""
 
 import functools
-import math
 
 import torch
 from torch import Tensor, nn
 
-from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments import on_digits
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import digits
@@ -181,96 +179,3 @@ NAMES = {
     "threes_after": "threes found",
     "threes_test_bias": "threes found",
 }
-
-CLAIMS = (
-    Claim(
-        "C4",
-        "Soft labels teach more per example than hard ones",
-        "guide A; Hinton, Vinyals, Dean 2015",
-        "02",
-        (
-            Comparison("100 images", "32-wide student", "lesson02-labels", "accuracy", "100-soft", "100-hard"),
-            Comparison("all 997 images", "32-wide student", "lesson02-labels", "accuracy", "all-soft", "all-hard"),
-            Comparison("all 997 images", "16-wide student", "lesson02-teachers", "accuracy", "shifted", "hard"),
-            Comparison(
-                "all 997 images, teacher trained without shifts",
-                "16-wide student",
-                "lesson02-teachers",
-                "accuracy",
-                "plain",
-                "hard",
-            ),
-        ),
-    ),
-    Claim(
-        "C5",
-        "A student can recognise a class it never saw, once its bias is raised: 98.6% of threes",
-        "Hinton, Vinyals, Dean 2015",
-        "02",
-        (
-            *(
-                Comparison(
-                    "read as: clearly more than without a teacher",
-                    f"at least 10 points more threes than {name}",
-                    "lesson02-unseen",
-                    "threes_after",
-                    "soft",
-                    control,
-                    0.1,
-                )
-                for control, name in (("hard", "hard labels"), ("smoothing", "label smoothing"))
-            ),
-            Comparison(
-                "read as: the published size",
-                "bias from validation images",
-                "lesson02-unseen",
-                "threes_after",
-                "soft",
-                low=0.986,
-            ),
-            Comparison(
-                "read as: the published size",
-                "bias from the test images, as published",
-                "lesson02-unseen",
-                "threes_test_bias",
-                "soft",
-                low=0.986,
-            ),
-        ),
-    ),
-    Claim(
-        "C24",
-        "Distillation is more than label smoothing",
-        "the usual view; Yuan et al. 2020 doubt it",
-        "02",
-        (
-            Comparison("100 images", "label smoothing", "lesson02-labels", "accuracy", "100-soft", "100-smoothing"),
-            Comparison("100 images", "same confidence", "lesson02-labels", "accuracy", "100-soft", "100-averaged"),
-            Comparison("all 997 images", "label smoothing", "lesson02-labels", "accuracy", "all-soft", "all-smoothing"),
-            Comparison("all 997 images", "same confidence", "lesson02-labels", "accuracy", "all-soft", "all-averaged"),
-            Comparison(
-                "all 997 images, teacher trained without shifts",
-                "label smoothing",
-                "lesson02-teachers",
-                "accuracy",
-                "plain",
-                "smoothing",
-            ),
-            Comparison(
-                "a class never shown", "label smoothing", "lesson02-unseen", "threes_after", "soft", "smoothing"
-            ),
-            Comparison("a class never shown", "same confidence", "lesson02-unseen", "threes_after", "soft", "averaged"),
-            Comparison(
-                "language model",
-                "label smoothing on the teacher's text",
-                "lesson04-arms",
-                "kl",
-                "logits",
-                "smoothing",
-                low=-math.inf,
-                high=0.0,
-                unit="nats",
-            ),
-        ),
-    ),
-)

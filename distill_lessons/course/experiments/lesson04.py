@@ -1,12 +1,10 @@
 """Lesson 04, logit distillation: text, stored and online logits, alpha, temperature, depth, architecture, learning rate."""
 
 import functools
-import math
 
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments import on_smollm, study
 from distill_lessons.pairs import smollm
 
@@ -90,8 +88,6 @@ FIXED = {name: functools.partial(at_rate, rate) for name, rate in {"fast": FAST,
 
 EXPERIMENTS = study.searched("lesson04-rates", "lesson04-arms", ARMS, learned, before=UNTRAINED, after=FIXED)
 
-TABLE, NATS = "lesson04-arms", "nats"
-
 NAMES = {
     "kl": "KL to the teacher",
     "cross_entropy": "cross-entropy of the teacher's text",
@@ -110,47 +106,3 @@ NAMES = {
     "fast": f"rate {FAST:g}",
     "slow": f"rate {FAST / 32:.1g}",
 }
-
-CLAIMS = (
-    Claim(
-        "C9",
-        "Logit distillation works for any architecture and needs nothing but outputs; a different architecture is harder",
-        "guide A",
-        "04",
-        (
-            Comparison(
-                "first half, GPT-NeoX from scratch",
-                "against its start",
-                TABLE,
-                "kl",
-                "neox",
-                "neox untrained",
-                low=-math.inf,
-                high=0.0,
-                unit=NATS,
-            ),
-            Comparison(
-                "first half, GPT-NeoX from scratch",
-                "against the teacher's text",
-                TABLE,
-                "kl",
-                "neox",
-                "neox text",
-                low=-math.inf,
-                high=0.0,
-                unit=NATS,
-            ),
-            Comparison("second half, against a Llama from scratch", "", TABLE, "kl", "neox", "llama", unit=NATS),
-        ),
-    ),
-    Claim(
-        "C23",
-        "The learning rate should be lower than in pre-training (here 3e-3): higher forgets, lower crawls",
-        "guide A",
-        "04",
-        (
-            Comparison("the pre-training rate", "against the best", TABLE, "kl", "fast", "logits", unit=NATS),
-            Comparison("a rate 32 times lower", "against the best", TABLE, "kl", "slow", "logits", unit=NATS),
-        ),
-    ),
-)

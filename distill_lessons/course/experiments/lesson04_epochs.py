@@ -1,6 +1,5 @@
 """Lesson 04, epochs: the same 48 examples three, five and ten times, each arm at its own best rate."""
 
-from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments import lesson04, on_smollm, study
 
 EXAMPLES = 48
@@ -19,13 +18,3 @@ EXPERIMENTS = study.searched(
 )
 
 NAMES = {"kl": "KL to the teacher", **{f"logits {epochs}": f"{epochs} epochs" for epochs in (3, 5, 10)}}
-
-CLAIMS = (
-    Claim(
-        "C25",
-        "Three to five epochs suffice (ten gain less than 0.1 nats more)",
-        "guide A; Beyer et al. 2022: patience pays",
-        "04",
-        (Comparison("48 examples", "", "lesson04-epochs", "kl", "logits 10", "logits 5", low=-0.1, unit="nats"),),
-    ),
-)

@@ -6,7 +6,6 @@ import time
 import numpy as np
 import torch
 
-from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments import on_smollm, sampling, study
 from distill_lessons.course.results import Experiment
 from distill_lessons.pairs import smollm
@@ -89,8 +88,6 @@ EXPERIMENTS = (
     ),
 )
 
-BOTH = "lesson05-arms + lesson04-arms"
-
 NAMES = {
     "kl": "KL to the teacher",
     "T0.7": "temperature 0.7",
@@ -104,116 +101,3 @@ NAMES = {
     "stored": "stored targets",
     "online": "teacher in the loop",
 }
-
-CLAIMS = (
-    Claim(
-        "C10",
-        "Training on the teacher's text is as effective as matching its logits (at most 0.1 nats behind)",
-        "guide A",
-        "05",
-        (
-            Comparison(
-                "equal tokens", "", "lesson04-arms", "kl", "text", "logits", low=-math.inf, high=0.1, unit="nats"
-            ),
-            Comparison(
-                "equal tokens, six layers",
-                "",
-                "lesson04-arms",
-                "kl",
-                "shallow text",
-                "shallow logits",
-                low=-math.inf,
-                high=0.1,
-                unit="nats",
-            ),
-            Comparison(
-                "equal tokens, 80 steps, 16 layers",
-                "",
-                "lesson00-distil",
-                "kl",
-                "text",
-                "logits",
-                low=-math.inf,
-                high=0.1,
-                unit="nats",
-            ),
-            Comparison(
-                "equal seconds, teacher in the loop",
-                "",
-                BOTH,
-                "kl",
-                "text longer",
-                "online",
-                low=-math.inf,
-                high=0.1,
-                unit="nats",
-            ),
-            Comparison(
-                "equal tokens, measured by the cross-entropy of the teacher's text",
-                "",
-                "lesson04-arms",
-                "cross_entropy",
-                "text",
-                "logits",
-                low=-math.inf,
-                high=0.1,
-                unit="nats",
-            ),
-        ),
-    ),
-    Claim(
-        "C22",
-        "A high sampling temperature gives the diversity that students need",
-        "guide A",
-        "05",
-        tuple(
-            Comparison(where, "", "lesson05-arms", metric, arm, other, low, high, unit)
-            for where, metric, arm, other, low, high, unit in (
-                ("temperature 1 against greedy", "kl", "T1", "greedy", -math.inf, 0.0, "nats"),
-                ("temperature 1 against 0.7", "kl", "T1", "T0.7", -math.inf, 0.0, "nats"),
-                ("temperature 1.5 against 1", "kl", "T1.5", "T1", -math.inf, 0.0, "nats"),
-                ("temperature 1 against top-p 0.9", "kl", "T1", "top-p", -math.inf, 0.0, "nats"),
-                ("temperature 1 against greedy, by agreement", "agreement", "T1", "greedy", 0.0, math.inf, ""),
-                ("temperature 1 against 0.7, by agreement", "agreement", "T1", "T0.7", 0.0, math.inf, ""),
-            )
-        ),
-    ),
-    Claim(
-        "C39",
-        "Batching and caching cut the teacher's cost (to less than half)",
-        "guide A",
-        "05",
-        (
-            Comparison(
-                "batching: 64 prompts against one",
-                "tokens a second",
-                "lesson05-speed",
-                "log2 per second",
-                "batch",
-                "single",
-                low=1.0,
-                unit="doublings",
-            ),
-            Comparison(
-                "caching keys and values",
-                "tokens a second",
-                "lesson05-speed",
-                "log2 per second",
-                "batch",
-                "without cache",
-                low=1.0,
-                unit="doublings",
-            ),
-            Comparison(
-                "caching soft targets",
-                "whole training steps a second",
-                "lesson05-speed",
-                "log2 per second",
-                "stored",
-                "online",
-                low=1.0,
-                unit="doublings",
-            ),
-        ),
-    ),
-)

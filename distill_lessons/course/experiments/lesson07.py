@@ -5,7 +5,6 @@ import time
 from transformers import TrainerCallback
 
 from distill_lessons import evaluation
-from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments.on_multiplication import (
     BATCH,
     LONGEST,
@@ -218,10 +217,6 @@ EXPERIMENTS = (
 )
 
 
-def _accuracy(condition, arm, other, low=0.0, metric="accuracy", detail="", experiment="lesson07-arms"):
-    return Comparison(condition, detail, experiment, metric, arm, other, low=low)
-
-
 NAMES = {
     "three digits": "accuracy on three digits",
     "more carries minus none": "accuracy with two carries or more less that without",
@@ -237,90 +232,3 @@ NAMES = {
     "mistake, equal steps": "error analysis (equal steps)",
     "verified, equal steps": "self-verification (equal steps)",
 }
-
-CLAIMS = (
-    Claim(
-        "C12",
-        "Students trained on reasoning beat answer-only ones by far (20 points or more), most on multi-step problems",
-        "guide A; Hsieh et al. 2023",
-        "07",
-        (
-            _accuracy("products, equal steps", "teacher's steps", "answer", 0.2),
-            _accuracy("products, equal tokens", "teacher's steps", "answer, equal tokens", 0.2),
-            _accuracy("products of three digits by two", "teacher's steps", "answer", 0.2, "three digits"),
-            _accuracy(
-                "the gain is larger with two or more carries than with none",
-                "teacher's steps",
-                "answer",
-                0.0,
-                "more carries minus none",
-            ),
-            _accuracy(
-                "word problems, equal tokens",
-                "explanation",
-                "answer, equal tokens",
-                0.2,
-                "seen accuracy",
-                "",
-                "lesson07-words",
-            ),
-            _accuracy(
-                "the gain is larger in four steps than in one",
-                "explanation",
-                "answer, equal tokens",
-                0.0,
-                "four steps minus one",
-                "",
-                "lesson07-words",
-            ),
-        ),
-    ),
-    Claim(
-        "C13",
-        "Detailed traces, error analysis and self-verification each help",
-        "guide A",
-        "07",
-        (
-            _accuracy("detailed traces, equal tokens", "detailed", "steps"),
-            _accuracy("error analysis, equal tokens", "mistake", "steps"),
-            _accuracy("error analysis, equal steps", "mistake, equal steps", "steps"),
-            _accuracy("self-verification, equal tokens", "verified", "steps"),
-            _accuracy("self-verification, equal steps", "verified, equal steps", "steps"),
-            Comparison(
-                "the check mends its own first answer",
-                "",
-                "lesson07-arms",
-                "gain of the check",
-                "verified",
-            ),
-            Comparison(
-                "the check mends its own first answer, equal steps",
-                "",
-                "lesson07-arms",
-                "gain of the check",
-                "verified, equal steps",
-            ),
-        ),
-    ),
-    Claim(
-        "C33",
-        "Explanations teach more than answers (Orca)",
-        "guide A; Mukherjee et al. 2023",
-        "07",
-        (
-            _accuracy("equal steps", "explanation", "answer", 0.0, "seen accuracy", "", "lesson07-words"),
-            _accuracy(
-                "equal tokens", "explanation", "answer, equal tokens", 0.0, "seen accuracy", "", "lesson07-words"
-            ),
-            _accuracy(
-                "sentences in an order not trained on, equal tokens",
-                "explanation",
-                "answer, equal tokens",
-                0.0,
-                "held out accuracy",
-                "",
-                "lesson07-words",
-            ),
-        ),
-    ),
-)

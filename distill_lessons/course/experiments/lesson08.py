@@ -1,14 +1,12 @@
 """Lesson 08, feature distillation: hidden states alone and beside logits, layer maps, and students of another width."""
 
 import functools
-import math
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill_lessons import runtime
 from distill_lessons.course import results
-from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments import on_smollm, study
 from distill_lessons.models.students import kept_layers
 from distill_lessons.training import features
@@ -84,9 +82,6 @@ BESIDE = {"logits": logits_alone, "narrow untrained": narrow_untrained}
 
 EXPERIMENTS = study.searched("lesson08-rates", "lesson08-arms", ARMS, learned, before=BESIDE)
 
-BOTH = "lesson08-weight + lesson08-arms"
-GAIN = -0.02  # nats: less is nothing that anybody would work for
-
 NAMES = {
     "kl": "KL to the teacher",
     "logits": "outputs alone",
@@ -97,45 +92,3 @@ NAMES = {
     "narrow both": "outputs and projected states",
     "narrow relations": "outputs and relations",
 }
-
-CLAIMS = (
-    Claim(
-        "C11",
-        "Matching hidden states improves on outputs alone (by 0.02 nats or more); which layers matters",
-        "guide A; Sun et al. 2019; Jiao et al. 2020",
-        "08",
-        tuple(
-            Comparison(where, detail, BOTH, "kl", arm, other, low, high, "nats")
-            for where, detail, arm, other, low, high in (
-                ("first half, student of the teacher's layers", "", "both", "logits", -math.inf, GAIN),
-                ("first half, ten times the weight", "", "weight 10", "logits", -math.inf, GAIN),
-                (
-                    "first half, narrow student from scratch",
-                    "projected",
-                    "narrow both",
-                    "narrow logits",
-                    -math.inf,
-                    GAIN,
-                ),
-                (
-                    "first half, narrow student from scratch",
-                    "relations",
-                    "narrow relations",
-                    "narrow logits",
-                    -math.inf,
-                    GAIN,
-                ),
-                ("second half, reversed against right", "", "both reversed", "both", -GAIN, math.inf),
-                (
-                    "second half, reversed against right, ten times the weight",
-                    "",
-                    "reversed 10",
-                    "weight 10",
-                    -GAIN,
-                    math.inf,
-                ),
-                ("second half, last layers against evenly spread", "", "both last", "both", -GAIN, math.inf),
-            )
-        ),
-    ),
-)

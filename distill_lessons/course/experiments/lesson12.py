@@ -5,14 +5,12 @@ The small pairs are in `lesson12_small`, speeds in `lesson12_speed`; the claims 
 
 import functools
 import importlib.resources
-import math
 import re
 
 import pandas as pd
 
 from distill_lessons import evaluation
 from distill_lessons.course import results
-from distill_lessons.course.claims import Claim, Comparison
 from distill_lessons.course.experiments import lesson08, on_smollm, study
 from distill_lessons.course.results import Experiment
 from distill_lessons.evaluation import calibration, judging
@@ -210,7 +208,7 @@ def report():
     for (pair, model), (experiment, arm, timed) in CANDIDATES.items():
         teacher = f"{timed.split()[0]} teacher"
         table = results.load(experiment)
-        quality = results.bootstrap_interval(results.per_seed(table, "transfer ratio", arm))
+        quality = results.interval(results.per_seed(table, "transfer ratio", arm))
         low, high = (results.per_seed(table, f"transfer ratio, {end}", arm).mean() for end in ("low", "high"))
         quality = quality._replace(low=min(quality.low, low), high=max(quality.high, high))
         cost = results.paired_difference(speeds, "log2 queries a second", timed, teacher)
@@ -223,43 +221,6 @@ def report():
     return pd.DataFrame(rows)
 
 
-# --- Claims -----------------------------------------------------------------------------------------------------------
-
-DIGITS, LANGUAGE, SPEED = "lesson12-digits", "lesson12-language", "lesson12-speed"
-
-
-def _overconfident(condition, experiment, arm, metric="overconfidence"):
-    """The student is too sure in itself, and by more than its teacher."""
-    return (
-        Comparison(condition, "in itself", experiment, metric, arm),
-        Comparison(condition, "against the teacher", experiment, metric, arm, "teacher"),
-    )
-
-
-def _lower(condition, experiment, arm, other, metric="ece"):
-    return Comparison(condition, "", experiment, metric, arm, other, low=-math.inf, high=0.0)
-
-
-def _reaches(name, experiment, arm, timed, reading, quality, cost, faster):
-    """A student's three ratios against three goals."""
-    condition, teacher = f"{name}: {reading}", f"{timed.split()[0]} teacher"
-    return (
-        Comparison(condition, "quality", experiment, "transfer ratio", arm, low=quality),
-        Comparison(condition, f"{cost}× cheaper", SPEED, "log2 queries a second", timed, teacher, math.log2(cost),
-                   unit="doublings"),
-        Comparison(condition, f"{faster}× faster", SPEED, "log2 p50", teacher, timed, math.log2(faster),
-                   unit="doublings"),
-    )  # fmt: skip
-
-
-READINGS = {"expected (80%, 10×, 2×)": (0.8, 10, 2), "good (85%, 10×, 3×)": (0.85, 10, 3)}
-JUDGED_STUDENTS = {
-    "digits": (DIGITS, "all, soft", "digits student"),
-    "multiplication": ("lesson12-multiplication", "student", "multiplication student"),
-    "language, 10 of 30 layers": (LANGUAGE, "logits", "smollm student"),
-    "language, 22 of 30 layers": (LANGUAGE, "22 layers", "smollm 22 layers"),
-}
-
 NAMES = {
     "ece": "ECE",
     "human: ece": "ECE",
@@ -268,45 +229,3 @@ NAMES = {
     "logits": "stored draws",
     "kl": "KL to the teacher",
 }
-
-CLAIMS = (
-    Claim(
-        "C38",
-        "Students grow overconfident; soft labels and temperature cure it",
-        "guide A",
-        "12",
-        (
-            *_overconfident("first half, 100 images, hard labels", DIGITS, "100, hard"),
-            *_overconfident("first half, all images, hard labels", DIGITS, "all, hard"),
-            *_overconfident("first half, language model on the teacher's text", LANGUAGE, "text"),
-            *_overconfident(
-                "first half, the same on text that people wrote", LANGUAGE, "text", "human: overconfidence"
-            ),
-            _lower("soft labels, 100 images", DIGITS, "100, soft", "100, hard"),
-            _lower("soft labels, all images", DIGITS, "all, soft", "all, hard"),
-            _lower("soft labels, 100 images, noisy when tested", DIGITS, "100, soft", "100, hard", "noisy: ece"),
-            _lower("soft labels, all images, noisy when tested", DIGITS, "all, soft", "all, hard", "noisy: ece"),
-            _lower("soft labels, language model", LANGUAGE, "logits", "text"),
-            _lower("soft labels, language model on text that people wrote", LANGUAGE, "logits", "text", "human: ece"),
-            _lower("temperature 4 in training against 1, 100 images", DIGITS, "100, soft", "100, soft, T 1"),
-            Comparison(
-                "temperature fitted afterwards, 100 images, hard labels", "", DIGITS, "scaling gains", "100, hard"
-            ),
-            Comparison(
-                "temperature fitted afterwards, all images, hard labels", "", DIGITS, "scaling gains", "all, hard"
-            ),
-        ),
-    ),
-    Claim(
-        "C40",
-        "Expect 80–95% of the teacher's quality, 10–100× cheaper, 2–10× faster; good is 85%, 10×, 3×",
-        "guide A",
-        "12",
-        tuple(
-            comparison
-            for name, student in JUDGED_STUDENTS.items()
-            for reading, goals in READINGS.items()
-            for comparison in _reaches(name, *student, reading, *goals)
-        ),
-    ),
-)

@@ -7,6 +7,8 @@ finished run is asked whether it is still good.
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+import pandas as pd
 from transformers import PreTrainedModel
 
 from distill_lessons import runtime
@@ -144,3 +146,71 @@ def best_of_grid(name: str, arm: str, grid: Sequence[float]) -> float:
     """The learning rate of an arm with the lowest validation KL in the rows of experiment `name`."""
     table = results.load(name)
     return min(grid, key=lambda rate: results.per_seed(table, "kl", f"{arm}-{rate:g}").mean())
+
+
+# --- One grid for all arms --------------------------------------------------------------------------------------------
+
+SEARCH_SEEDS = (100, 101, 102)  # never those of the runs that a claim is judged by
+
+
+def rate_search(
+    name: str,
+    arms: Sequence[str],
+    grid: Sequence[float],
+    score: Callable[[str, int, float], Scores],
+    seeds: Sequence[int] = SEARCH_SEEDS,
+) -> Experiment:
+    """Every arm at every rate of one grid, on three seeds of the search's own: arms called "text at 0.0014".
+
+    Args:
+        grid: rates a factor of two apart, the same for all arms of a comparison.
+        score: ``score(arm, seed, rate)``, a function of the lesson's module: what a trained student comes to on validation.
+    Raises:
+        ValueError: the rates are not a factor of two apart.
+    """
+    _check_grid(grid)
+    tried = {f"{arm} at {rate:g}": (arm, rate) for arm in arms for rate in grid}
+
+    def run(arm, seed):
+        method, rate = tried[arm]
+        return score(method, seed, rate)
+
+    return Experiment(name, tuple(tried), tuple(seeds), run, module=score.__module__)
+
+
+def chosen_rate(
+    table: pd.DataFrame, arm: str, grid: Sequence[float], metric: str, lower_is_better: bool = False
+) -> float:
+    """The lowest rate of the grid whose mean over the search's seeds is within one standard error of the best one's.
+
+    The standard error is the best rate's own. What is best on three seeds is often so by chance, and of rates that cannot
+    be told apart the lowest is the safest.
+
+    Raises:
+        ValueError: fewer than three seeds; or the best rate, or the chosen one, is an end of the grid, so that a better
+            one may lie beyond: says which rate to add, for all arms.
+    """
+    _check_grid(grid)
+    grid = sorted(grid)
+    found = [results.per_seed(table, metric, f"{arm} at {rate:g}") * (-1 if lower_is_better else 1) for rate in grid]
+    if min(map(len, found)) < 3:
+        raise ValueError(
+            f"{arm}: a rate is searched on three seeds or more, and one was tried on {min(map(len, found))}"
+        )
+    means = np.array([values.mean() for values in found])
+    best = int(means.argmax())
+    error = found[best].std(ddof=1) / np.sqrt(len(found[best]))
+    chosen = int(np.argmax(means >= means[best] - error))
+    for place, further in ((0, grid[0] / 2), (len(grid) - 1, grid[-1] * 2)):
+        if place in (best, chosen):
+            raise ValueError(
+                f"{arm}: the rate {grid[place]:g} is an end of the grid, and a better one may lie beyond: "
+                f"add {further:g} for all arms and search again"
+            )
+    return grid[chosen]
+
+
+def _check_grid(grid):
+    steps = np.diff(np.log2(sorted(grid)))
+    if len(grid) < 3 or not np.allclose(steps, 1, atol=0.05):
+        raise ValueError(f"a grid of rates has three or more, a factor of two apart, and it is {list(grid)}")

@@ -1,0 +1,704 @@
+"""What was published, claim by claim: the sentence in our words, its source, and the test that the ledger judges.
+
+*Guide A* is the tutorial "Knowledge Distillation for LLMs: Compressing Intelligence". A claim of two halves is two claims.
+The first comparison is the main test. Least effects and premises are stated here once: `claims` computes the rest.
+"""
+
+import math
+
+from distill_lessons.course.stated import Claim, Comparison, Premise
+
+POINT = "one point is six of 600 test images; less would change nobody's choice"
+NATS = "two recordings of one recipe and seed differ by up to 0.11 nats"
+POINTS_5 = "under five points other ways of getting better are cheaper"
+SHORT = "24 steps of 4 texts"  # the language model's training in most tables
+WIDE = math.inf
+
+
+def digits(setting, table, metric, arm, other=None, **more):
+    """A test on the digits, of at least a point unless it says otherwise."""
+    return Comparison(setting, table, metric, arm, other, **{"least": 0.01, "why": POINT} | more)
+
+
+def language(setting, table, metric, arm, other=None, **more):
+    """A test on the language model's distance to its teacher: lower is better, by a tenth of a nat."""
+    plain = {"least": 0.1, "why": NATS, "lower": True, "unit": "nats", "budget": SHORT}
+    return Comparison(setting, table, metric, arm, other, **plain | more)
+
+
+def off_the_floor(arm, table="lesson04-arms", who="the student"):
+    """A student that is nearer to its teacher than word frequencies alone: below that nothing can be compared."""
+    test = language("language", f"lesson04-floor + {table}", "kl", arm, "word frequencies")
+    return Premise(f"{who} is nearer to the teacher than word frequencies alone", test)
+
+
+def better_teacher(table, teacher, best, words="the teacher beats the best student without one"):
+    """A teacher from whom something can be learned."""
+    return Premise(words, digits("digits", table, "accuracy", teacher, best, least=0.0))
+
+
+# --- Lesson 01: temperature -------------------------------------------------------------------------------------------
+
+TEMPERATURE = (
+    Claim(
+        "C1",
+        "Logits [2, 1, 0.5] give .66/.24/.10 at T=1, .50/.31/.19 at T=2, .39/.33/.28 at T=5, .84/.14/.02 at T=0.5",
+        "guide A",
+        "01",
+        (Comparison("arithmetic, 12 entries", "lesson01-table", "largest_difference", "all", within=(-WIDE, 0.005),
+                    why="rounding to two decimals explains 0.005", exact=True),),
+    ),
+    Claim(
+        "C2a",
+        "A higher temperature shows more of how classes relate",
+        "guide A",
+        "01",
+        (digits("digits, a class never shown, T=4 against 1", "lesson01-classes", "auc", "T4", "T1",
+                why="a hundredth of the area under the curve is hardly seen in a picture",
+                premises=(Premise("the teacher itself knows the class",
+                                  digits("digits", "lesson01-classes", "auc", "teacher", least=0.95)),)),),
+    ),
+    Claim(
+        "C2b",
+        "Above a temperature of about 5 to 10 the probabilities show nothing",
+        "guide A",
+        "01",
+        (digits("digits, a class never shown, T=20 no better than hard labels", "lesson01-classes", "auc", "T20", "hard",
+                within=(-WIDE, 0.01), why="a hundredth of the area under the curve is hardly seen in a picture"),),
+        (
+            *(Comparison(f"language, the 32 likeliest tokens hold at most 5% at T={t}", "lesson01-tokens", "top32_mass",
+                         f"T{t}", within=(-WIDE, 0.05), why="of 49,152 tokens 32 are 0.07%", rates="none")
+              for t in (5, 10)),
+            digits("digits, a class never shown, T=20 less than T=4", "lesson01-classes", "auc", "T20", "T4", lower=True),
+        ),
+    ),
+    Claim(
+        "C3a",
+        "A temperature of 2 to 3 suits classification",
+        "guide A",
+        "01",
+        (digits("digits, T=2 against 1", "lesson01-classification", "accuracy", "T2", "T1",
+                premises=(better_teacher("lesson01-classification", "teacher", "smoothing"),)),),
+        tuple(digits(f"digits, T={t} against {other}", "lesson01-classification", "accuracy", f"T{t}", f"T{other}",
+                     premises=(better_teacher("lesson01-classification", "teacher", "smoothing"),))
+              for t, other in ((3, 1), (2, 5), (3, 5))),
+    ),
+    Claim(
+        "C3b",
+        "A temperature of 3 to 5 suits language models",
+        "guide A",
+        "01",
+        (language("language, T=3 against 1", "lesson01-language", "kl", "T3", "T1", budget="20 steps"),),
+        (
+            language("language, T=5 against 1", "lesson01-language", "kl", "T5", "T1", budget="20 steps"),
+            *(language(f"language, T={t} against 1, by agreement", "lesson01-language", "agreement", f"T{t}", "T1",
+                       lower=False, least=0.01, why="a point of agreement", unit="", budget="20 steps") for t in (3, 5)),
+        ),
+        note="KL at T=1 is what training at T=1 lowers; agreement, which favours no temperature, stands beside it.",
+    ),
+)  # fmt: skip
+
+# --- Lesson 02: dark knowledge ----------------------------------------------------------------------------------------
+
+FEW = (better_teacher("lesson02-labels", "teacher", "100-smoothing"),)
+ALL = (better_teacher("lesson02-labels", "teacher", "all-smoothing"),)
+SHIFTED = (better_teacher("lesson02-teachers", "teacher-shifted", "smoothing"),)
+PLAIN = (better_teacher("lesson02-teachers", "teacher-plain", "smoothing"),)
+SAME_CONFIDENCE = "the same confidence without the classes"
+
+DARK = (
+    Claim(
+        "C4",
+        "Soft labels teach more per example than hard ones",
+        "guide A; Hinton, Vinyals, Dean 2015, section 6",
+        "02",
+        (digits("digits, 100 images", "lesson02-labels", "accuracy", "100-soft", "100-hard", premises=FEW),),
+        (
+            digits("digits, all 997 images", "lesson02-labels", "accuracy", "all-soft", "all-hard", premises=ALL),
+            digits("digits, all 997 images, 16 wide", "lesson02-teachers", "accuracy", "shifted", "hard", premises=SHIFTED),
+            digits("digits, all 997 images, a teacher trained without shifts", "lesson02-teachers", "accuracy", "plain",
+                   "hard", premises=PLAIN),
+        ),
+    ),
+    Claim(
+        "C5a",
+        "A student can recognise a class it never saw, once its bias is raised",
+        "Hinton, Vinyals, Dean 2015, section 3",
+        "02",
+        (digits("digits, soft targets against label smoothing", "lesson02-unseen", "threes_after", "soft", "smoothing",
+                least=0.1, why="a tenth of the threes is more than a better bias gives",
+                premises=(Premise("the teacher finds nine threes in ten",
+                                  digits("digits", "lesson02-unseen", "threes_after", "teacher", least=0.9)),)),),
+        (digits("digits, against hard labels", "lesson02-unseen", "threes_after", "soft", "hard", least=0.1, why=""),
+         digits("digits, against " + SAME_CONFIDENCE, "lesson02-unseen", "threes_after", "soft", "averaged", least=0.1,
+                why="")),
+    ),
+    Claim(
+        "C5b",
+        "It then finds 98.6% of them",
+        "Hinton, Vinyals, Dean 2015, section 3",
+        "02",
+        (digits("digits, bias from validation images", "lesson02-unseen", "threes_after", "soft", least=0.986,
+                why="the published share",
+                premises=(Premise("the teacher itself finds 98.6%",
+                                  digits("digits", "lesson02-unseen", "threes_after", "teacher", least=0.986)),)),),
+        (digits("digits, bias from the test images, as published", "lesson02-unseen", "threes_test_bias", "soft",
+                least=0.986, why="the published share",
+                premises=(Premise("the teacher itself finds 98.6%",
+                                  digits("digits", "lesson02-unseen", "threes_test_bias", "teacher", least=0.986)),)),),
+    ),
+    Claim(
+        "C24",
+        "Distillation is more than label smoothing",
+        "the usual view; Yuan et al. 2020 doubt it",
+        "02",
+        (digits("digits, 100 images", "lesson02-labels", "accuracy", "100-soft", "100-smoothing", premises=FEW),),
+        (
+            digits(f"digits, 100 images, {SAME_CONFIDENCE}", "lesson02-labels", "accuracy", "100-soft", "100-averaged",
+                   premises=FEW),
+            digits("digits, all 997 images", "lesson02-labels", "accuracy", "all-soft", "all-smoothing", premises=ALL),
+            digits("digits, all 997 images, a teacher trained without shifts", "lesson02-teachers", "accuracy", "plain",
+                   "smoothing", premises=PLAIN),
+            digits("digits, a class never shown", "lesson02-unseen", "threes_after", "soft", "smoothing"),
+            language("language, smoothing on the teacher's text", "lesson04-arms", "kl", "logits", "smoothing",
+                     premises=(off_the_floor("smoothing"),)),
+        ),
+    ),
+)  # fmt: skip
+
+# --- Lesson 03: losses ------------------------------------------------------------------------------------------------
+
+SAME, PERCENT = "what float64 leaves over", "one part in a hundred"
+TWICE = "within a factor of two of T=1"
+
+
+def gradient(setting, arm):
+    return Comparison(setting, "lesson03-gradient", "with", arm, within=(0.5, 2.0), why=TWICE, rates="none")
+
+
+LOSSES = (
+    Claim(
+        "C6a",
+        "The KL loss has the same gradient as the cross-entropy between teacher and student",
+        "guide A",
+        "03",
+        (Comparison("digits, trained models, forward KL", "lesson03-cross-entropy", "forward_kl_gradient_difference", "digits",
+                    within=(-1e-6, 1e-6), why=SAME, rates="none"),),
+        (
+            Comparison("random logits, forward KL", "lesson03-cross-entropy", "forward_kl_gradient_difference", "random",
+                       within=(-1e-6, 1e-6), why=SAME, rates="none"),
+            *(Comparison(f"digits, trained models, {words}", "lesson03-cross-entropy", metric, "digits", within=(-0.01, 0.01), why=PERCENT,
+                         rates="none")
+              for words, metric in (("reverse KL", "reverse_kl_gradient_difference"),
+                                    ("JSD at beta 0.5", "jsd_gradient_difference"))),
+        ),
+    ),
+    Claim(
+        "C6b",
+        "The KL loss is the same as the cross-entropy between teacher and student",
+        "guide A",
+        "03",
+        (Comparison("digits, trained models, value", "lesson03-cross-entropy", "value_difference", "digits",
+                    within=(-0.01, 0.01), why=PERCENT, unit="of the KL", rates="none"),),
+        tuple(Comparison(words, "lesson03-cross-entropy", "value_difference", arm, within=(-0.01, 0.01), why=PERCENT,
+                         unit="of the KL", rates="none")
+              for words, arm in (("random logits, value", "random"), ("near the teacher, value", "near"))),
+    ),
+    Claim(
+        "C7",
+        "T² keeps the soft gradient's size about constant as T changes",
+        "Hinton, Vinyals, Dean 2015, section 2",
+        "03",
+        (gradient("digits, untrained student, T=4", "digits-start-T4"),),
+        (
+            gradient("digits, untrained student, T=10", "digits-start-T10"),
+            *(gradient(f"digits, trained student, T={t}", f"digits-T{t}") for t in (4, 10)),
+            *(gradient(f"centred logits of scale 1, T={t}", f"unit-T{t}") for t in (4, 10)),
+            *(gradient(f"centred logits of scale 5, T={t}", f"scale5-T{t}") for t in (4, 10)),
+            *(gradient(f"language, 22 of 30 layers, T={t}", f"smollm-T{t}") for t in (4, 10)),
+        ),
+        note="The derivation assumes logits that are small beside T and centred, as at the start of a training.",
+    ),
+    Claim(
+        "C8a",
+        "Without the hard-label term the student copies the teacher's errors",
+        "guide A",
+        "03",
+        (digits("digits, planted errors, alpha 1 against 0.5", "lesson03-alpha", "copied", "planted-1", "planted-0.5",
+                least=0.05, why="one planted error in twenty",
+                premises=(Premise("the teacher makes the planted errors",
+                                  digits("digits", "lesson03-alpha", "copied", "teacher-planted", least=0.9)),)),),
+        (digits("digits, planted errors, alpha 1 against 0.9", "lesson03-alpha", "copied", "planted-1", "planted-0.9",
+                least=0.05, why=""),),
+    ),
+    Claim(
+        "C8b",
+        "An alpha of 0.5 to 0.9 is right",
+        "guide A",
+        "03",
+        (digits("digits, sound teacher, best of 0.5–0.9 against best of 0–0.3", "lesson03-alpha", "accuracy", "sound-high",
+                "sound-low", premises=(better_teacher("lesson03-alpha", "teacher-sound", "smoothing"),)),),
+        (
+            digits("digits, sound teacher, alpha 0.5 against 1", "lesson03-alpha", "accuracy", "sound-0.5", "sound-1"),
+            digits("digits, planted errors, best of 0.5–0.9 against best of 0–0.3", "lesson03-alpha", "accuracy",
+                   "planted-high", "planted-low"),
+            language("language, alpha 0.5 against 1", "lesson04-arms", "kl", "half", "logits",
+                     premises=(off_the_floor("half"),)),
+        ),
+        note="Alpha weighs the teacher; 1 − alpha weighs the labels, or the teacher's text for the language model.",
+    ),
+)  # fmt: skip
+
+# --- Lesson 04: logit distillation ------------------------------------------------------------------------------------
+
+LOGITS = (
+    Claim(
+        "C9a",
+        "Logit distillation works for any architecture and needs nothing but outputs",
+        "guide A",
+        "04",
+        (language("language, GPT-NeoX from scratch, stored draws against text", "lesson04-arms", "kl", "neox", "neox text",
+                  premises=(off_the_floor("neox", who="GPT-NeoX"), off_the_floor("neox text", who="GPT-NeoX on text"))),),
+        (language("language, GPT-NeoX from scratch, against its start", "lesson04-arms", "kl", "neox", "neox untrained"),),
+    ),
+    Claim(
+        "C9b",
+        "A different architecture is harder",
+        "guide A",
+        "04",
+        (language("language, GPT-NeoX against Llama, both from scratch", "lesson04-arms", "kl", "neox", "llama", lower=False,
+                  premises=(off_the_floor("neox", who="GPT-NeoX"), off_the_floor("llama", who="the Llama from scratch"))),),
+    ),
+    Claim(
+        "C23a",
+        "A learning rate as high as in pre-training (here 3e-3) loses what the student knew",
+        "guide A",
+        "04",
+        (language("language, 3e-3 against the best rate", "lesson04-arms", "kl", "fast", "logits", lower=False,
+                  premises=(off_the_floor("logits"),)),),
+    ),
+    Claim(
+        "C23b",
+        "A much lower rate crawls",
+        "guide A",
+        "04",
+        (language("language, a 32nd of 3e-3 against the best rate", "lesson04-arms", "kl", "slow", "logits", lower=False,
+                  premises=(off_the_floor("logits"),)),),
+        note="The best rate depends on the budget; a longer training has not been searched.",
+    ),
+    Claim(
+        "C25",
+        "Three to five epochs suffice",
+        "guide A; Beyer et al. 2022: patience pays",
+        "04",
+        (language("language, 48 texts, ten epochs gain at most 0.1 nats over five", "lesson04-epochs", "kl", "logits 10",
+                  "logits 5", lower=False, within=(-0.1, WIDE), budget="60 and 120 steps",
+                  premises=(off_the_floor("logits 5", "lesson04-epochs"),)),),
+    ),
+)  # fmt: skip
+
+# --- Lesson 05: response distillation ---------------------------------------------------------------------------------
+
+
+def behind(setting, table, arm, other, **more):
+    """Text is at most a tenth of a nat behind logits."""
+    return language(setting, table, "kl", arm, other, lower=False, within=(-WIDE, 0.1), **more)
+
+
+DOUBLE = "half the cost is a choice; less depends on the host"
+
+RESPONSES = (
+    Claim(
+        "C10",
+        "Training on the teacher's text is as effective as matching its logits (at most 0.1 nats behind)",
+        "guide A",
+        "05",
+        (behind("language, ten layers, equal tokens", "lesson04-arms", "text", "logits", premises=(off_the_floor("text"),)),),
+        (
+            behind("language, six layers, equal tokens", "lesson04-arms", "shallow text", "shallow logits",
+                   premises=(off_the_floor("shallow text"),)),
+            behind("language, 16 layers, equal tokens, 80 steps", "lesson00-distil", "text", "logits", budget="80 steps"),
+            behind("language, ten layers, equal seconds, teacher in the loop", "lesson05-arms + lesson04-arms", "text longer",
+                   "online", budget="equal seconds", premises=(off_the_floor("online"),)),
+        ),
+        note="The text was sampled at 0.7, top 50, and is scored against T=1: that alone costs text something. One long run "
+             "(300 thousand tokens, one seed, lesson 04) has text 1.0 nats behind.",
+    ),
+    Claim(
+        "C22",
+        "A high sampling temperature gives the diversity that students need",
+        "guide A",
+        "05",
+        (language("language, text at T=1 against 0.7", "lesson05-arms", "kl", "T1", "T0.7",
+                  premises=(off_the_floor("T0.7", "lesson05-arms"),)),),
+        (
+            language("language, text at T=1 against greedy", "lesson05-arms", "kl", "T1", "greedy"),
+            language("language, text at T=1.5 against 1", "lesson05-arms", "kl", "T1.5", "T1"),
+            language("language, text at T=1 against top-p 0.9", "lesson05-arms", "kl", "T1", "top-p"),
+            *(language(f"language, text at T=1 against {other}, by agreement", "lesson05-arms", "agreement", "T1", arm,
+                       lower=False, least=0.01, why="a point of agreement", unit="")
+              for other, arm in (("0.7", "T0.7"), ("greedy", "greedy"))),
+        ),
+        note="Each arm ran at the rate that one seed preferred, and these differ by up to four times; at equal rates the "
+             "order of T=1 and 0.7 has been seen to turn.",
+    ),
+    Claim(
+        "C39",
+        "Batching and caching cut the teacher's cost",
+        "guide A",
+        "05",
+        (Comparison("language, batching: 64 prompts against one", "lesson05-speed", "log2 per second", "batch", "single",
+                    least=1.0, why=DOUBLE, unit="doublings", rates="none"),),
+        (
+            Comparison("language, caching keys and values", "lesson05-speed", "log2 per second", "batch", "without cache",
+                       least=1.0, why=DOUBLE, unit="doublings", rates="none"),
+            Comparison("language, caching soft targets, whole training steps", "lesson05-speed", "log2 per second", "stored",
+                       "online", least=1.0, why=DOUBLE, unit="doublings", rates="none"),
+        ),
+    ),
+)  # fmt: skip
+
+# --- Lesson 07: chain of thought --------------------------------------------------------------------------------------
+
+
+def thought(setting, table, metric, arm, other=None, **more):
+    """A test on worked steps, of at least five points."""
+    return Comparison(
+        setting, table, metric, arm, other, **{"least": 0.05, "why": POINTS_5, "rates": "lesson07-rates"} | more
+    )
+
+
+ABLE = (Premise("the teacher is right nine times in ten", thought("multiplication", "lesson07-arms", "accuracy", "teacher",
+                                                                 least=0.9)),)  # fmt: skip
+
+THOUGHT = (
+    Claim(
+        "C12a",
+        "Students trained on reasoning beat those trained on answers",
+        "guide A; Hsieh et al. 2023",
+        "07",
+        (thought("multiplication, equal tokens", "lesson07-arms", "accuracy", "teacher's steps", "answer, equal tokens",
+                 premises=ABLE),),
+        (
+            thought("multiplication, equal steps", "lesson07-arms", "accuracy", "teacher's steps", "answer", premises=ABLE),
+            thought("multiplication, three digits by two, never trained on", "lesson07-arms", "three digits",
+                    "teacher's steps", "answer"),
+            thought("word problems, equal tokens", "lesson07-words", "seen accuracy", "explanation", "answer, equal tokens",
+                    rates="lesson07-word-rates"),
+        ),
+        note="Two-digit products and generated word problems, by students of 108 thousand weights from scratch; the sources "
+             "train language models. Steps and answers ran at rates searched on two seeds.",
+    ),
+    Claim(
+        "C12b",
+        "The gain is largest on problems of many steps",
+        "guide A",
+        "07",
+        (thought("multiplication, two or more carries against none", "lesson07-arms", "more carries minus none",
+                 "teacher's steps", "answer, equal tokens", premises=ABLE),),
+        (thought("word problems, four steps against one", "lesson07-words", "four steps minus one", "explanation",
+                 "answer, equal tokens", rates="lesson07-word-rates"),),
+        note="Where one arm is near 0% or 100% the gain is bounded by what is left to gain.",
+    ),
+    Claim(
+        "C13a",
+        "Detailed traces help",
+        "guide A",
+        "07",
+        (thought("multiplication, detailed against plain steps, equal tokens", "lesson07-arms", "accuracy", "detailed",
+                 "steps"),),
+        note="The two ran at different rates, 0.006 and 0.003, each from a search on two seeds.",
+    ),
+    Claim(
+        "C13b",
+        "Error analysis helps",
+        "guide A",
+        "07",
+        (thought("multiplication, equal steps", "lesson07-arms", "accuracy", "mistake, equal steps", "steps"),),
+        (thought("multiplication, equal tokens", "lesson07-arms", "accuracy", "mistake", "steps"),),
+        note="The two ran at different rates, 0.012 and 0.003, each from a search on two seeds.",
+    ),
+    Claim(
+        "C13c",
+        "Self-verification helps",
+        "guide A",
+        "07",
+        (thought("multiplication, equal steps", "lesson07-arms", "accuracy", "verified, equal steps", "steps"),),
+        (
+            thought("multiplication, equal tokens", "lesson07-arms", "accuracy", "verified", "steps"),
+            thought("multiplication, the check mends its own first answer", "lesson07-arms", "gain of the check",
+                    "verified, equal steps"),
+        ),
+        note="The two ran at different rates, 0.006 and 0.003, each from a search on two seeds.",
+    ),
+    Claim(
+        "C33",
+        "Explanations teach more than answers",
+        "guide A; Mukherjee et al. 2023 (Orca)",
+        "07",
+        (thought("word problems, equal tokens", "lesson07-words", "seen accuracy", "explanation", "answer, equal tokens",
+                 rates="lesson07-word-rates"),),
+        (
+            thought("word problems, equal steps", "lesson07-words", "seen accuracy", "explanation", "answer",
+                    rates="lesson07-word-rates"),
+            thought("word problems, sentences in an order not trained on", "lesson07-words", "held out accuracy",
+                    "explanation", "answer, equal tokens", rates="lesson07-word-rates"),
+        ),
+        note="The two ran at different rates, 0.006 and 0.003, from a search on one seed.",
+    ),
+)  # fmt: skip
+
+# --- Lesson 08: feature distillation ----------------------------------------------------------------------------------
+
+STATES = "lesson08-weight + lesson08-arms"
+
+
+def states(setting, arm, other, **more):
+    """A test on matched states beside logits."""
+    return language(setting, STATES, "kl", arm, other, **more)
+
+
+NARROW = (off_the_floor("narrow logits", "lesson08-arms"),)
+
+FEATURES = (
+    Claim(
+        "C11a",
+        "Matching hidden states improves on outputs alone",
+        "guide A; Sun et al. 2019; Jiao et al. 2020",
+        "08",
+        (states("language, ten of the teacher's layers", "both", "logits", premises=(off_the_floor("logits", "lesson08-arms"),)),),
+        (
+            states("language, ten of the teacher's layers, ten times the weight", "weight 10", "logits"),
+            states("language, narrow student from scratch, projected", "narrow both", "narrow logits", premises=NARROW),
+            states("language, narrow student from scratch, relations", "narrow relations", "narrow logits", premises=NARROW),
+        ),
+        note="The weight of ten was tried after the weight of one had shown little.",
+    ),
+    Claim(
+        "C11b",
+        "Which layers are matched matters",
+        "guide A; Sun et al. 2019; Jiao et al. 2020",
+        "08",
+        (states("language, layers reversed against right", "both reversed", "both", lower=False,
+                premises=(off_the_floor("both", "lesson08-arms"),)),),
+        (
+            states("language, layers reversed against right, ten times the weight", "reversed 10", "weight 10", lower=False),
+            states("language, last layers against evenly spread", "both last", "both", lower=False),
+        ),
+    ),
+)  # fmt: skip
+
+# --- Lesson 12: did it work? ------------------------------------------------------------------------------------------
+
+SURE = "two points of confidence"
+
+
+def sure(setting, table, arm, other=None, metric="overconfidence", **more):
+    return Comparison(setting, table, metric, arm, other, **{"least": 0.02, "why": SURE} | more)
+
+
+def calibrated(setting, table, arm, other, metric="ece", **more):
+    return Comparison(setting, table, metric, arm, other, **{"least": 0.02, "why": SURE, "lower": True} | more)
+
+
+def reach(part, statement, metric, goal, why, unit=""):
+    """One third of C40, in the four students that lesson 12 judges."""
+    students = {
+        "digits, 3,466 weights": ("lesson12-digits", "all, soft", "digits student", ""),
+        "multiplication, 108 thousand weights": ("lesson12-multiplication", "student", "multiplication student", ""),
+        "language, 10 of 30 layers": ("lesson12-language", "logits", "smollm student", SHORT),
+        "language, 22 of 30 layers": ("lesson12-language", "22 layers", "smollm 22 layers", SHORT),
+    }
+    tests = []
+    for setting, (table, arm, timed, budget) in students.items():
+        teacher = f"{timed.split()[0]} teacher"
+        if metric == "transfer ratio":
+            test = Comparison(setting, table, metric, arm, least=goal, why=why, budget=budget)
+        else:
+            first, second = (timed, teacher) if metric == "log2 queries a second" else (teacher, timed)
+            test = Comparison(
+                setting,
+                "lesson12-speed",
+                metric,
+                first,
+                second,
+                least=goal,
+                why=why,
+                unit=unit,
+                rates="none",
+                budget=budget,
+            )
+        tests.append(test)
+    note = ("Batches were capped, which hides what the digits student could answer, and no language student here is ten "
+            "times smaller than its teacher.")  # fmt: skip
+    return Claim(part, statement, "guide A", "12", tuple(tests[:1]), tuple(tests[1:]), note)
+
+
+SUCCESS = (
+    Claim(
+        "C38a",
+        "Students grow overconfident",
+        "guide A",
+        "12",
+        (sure("digits, all images, hard labels", "lesson12-digits", "all, hard"),),
+        (
+            sure("digits, all images, hard labels, against the teacher", "lesson12-digits", "all, hard", "teacher"),
+            sure("digits, 100 images, hard labels", "lesson12-digits", "100, hard"),
+            sure("language, the teacher's text", "lesson12-language", "text", budget=SHORT),
+            sure("language, the teacher's text, on text that people wrote", "lesson12-language", "text",
+                 metric="human: overconfidence", budget=SHORT),
+        ),
+    ),
+    Claim(
+        "C38b",
+        "Soft labels cure overconfidence",
+        "guide A",
+        "12",
+        (calibrated("digits, all images", "lesson12-digits", "all, soft", "all, hard",
+                    premises=(Premise("there is overconfidence to cure", sure("digits", "lesson12-digits", "all, hard")),)),),
+        (
+            calibrated("digits, 100 images, calibration error", "lesson12-digits", "100, soft", "100, hard"),
+            calibrated("digits, 100 images, calibration error, noisy when tested", "lesson12-digits", "100, soft",
+                       "100, hard", "noisy: ece"),
+            calibrated("digits, all images, calibration error, noisy when tested", "lesson12-digits", "all, soft",
+                       "all, hard", "noisy: ece"),
+            calibrated("language, calibration error", "lesson12-language", "logits", "text", budget=SHORT),
+            calibrated("language, calibration error on text that people wrote", "lesson12-language", "logits", "text",
+                       "human: ece", budget=SHORT),
+        ),
+    ),
+    Claim(
+        "C38c",
+        "Temperature cures overconfidence",
+        "guide A",
+        "12",
+        (sure("digits, all images, hard labels, fitted afterwards", "lesson12-digits", "all, hard", metric="scaling gains",
+              premises=(Premise("there is overconfidence to cure", sure("digits", "lesson12-digits", "all, hard")),)),),
+        (
+            sure("digits, 100 images, hard labels, fitted afterwards, calibration error", "lesson12-digits", "100, hard",
+                 metric="scaling gains"),
+            calibrated("digits, 100 images, T=4 in training against 1, calibration error", "lesson12-digits", "100, soft",
+                       "100, soft, T 1"),
+        ),
+    ),
+    reach("C40a", "Expect 80–95% of the teacher's quality; 85% is good", "transfer ratio", 0.85, "the published mark"),
+    reach("C40b", "Expect a student 10 to 100 times cheaper; 10 times is good", "log2 queries a second", math.log2(10),
+          "ten times", "doublings"),
+    reach("C40c", "Expect a student 2 to 10 times faster; 3 times is good", "log2 p50", math.log2(3), "three times",
+          "doublings"),
+)  # fmt: skip
+
+# --- Lesson 14: economics ---------------------------------------------------------------------------------------------
+
+
+def option(setting, metric, arm, other=None, **more):
+    return Comparison(setting, "lesson14-options", metric, arm, other, **{"unit": "doublings", "rates": "none"} | more)
+
+
+def faster(setting, metric, arm):
+    return option(setting, metric, arm, least=math.log2(1.25), why="a quarter more tokens a second")
+
+
+def products(setting, arm, other, **more):
+    return thought(setting, "lesson14-products", "accuracy", arm, other, **more)
+
+
+TEACHER_SAW_ALL = "The teacher saw all labels of the training set, so a student of it had more of them than its rival."
+
+ECONOMICS = (
+    Claim(
+        "C26a",
+        "Quantisation is quicker to do than distillation",
+        "guide A",
+        "14",
+        (option("language, int8 against ten distilled layers", "log2 seconds", "int8", "distilled layers", least=1.0,
+                why="twice as quick", lower=True, budget=SHORT),),
+    ),
+    Claim(
+        "C26b",
+        "Quantisation speeds up less than distillation",
+        "guide A",
+        "14",
+        (option("language, int8 against 16 layers, one prompt", "speedup, one", "int8", "layers", lower=True,
+                least=math.log2(1.1), why="a tenth is within what hosts differ by"),),
+        (option("language, int8 against 16 layers, 32 prompts", "speedup, batch", "int8", "layers", lower=True,
+                least=math.log2(1.1), why="a tenth is within what hosts differ by"),),
+    ),
+    Claim(
+        "C27a",
+        "Pruning combines with distillation",
+        "guide A; Muralidharan et al. 2024 (Minitron)",
+        "14",
+        (language("language, after layers are removed, distilled or not", "lesson14-options", "kl", "distilled layers",
+                  "layers", premises=(off_the_floor("distilled layers", "lesson14-options"),)),),
+        (
+            language("language, after neurons are removed, distilled or not", "lesson14-options", "kl", "distilled neurons",
+                     "neurons"),
+            language("language, four layers left of the teacher against fresh ones", "lesson04-arms", "kl", "cut", "llama"),
+        ),
+    ),
+    Claim(
+        "C27b",
+        "Structured pruning gives real speed",
+        "guide A; Muralidharan et al. 2024 (Minitron)",
+        "14",
+        (faster("language, 16 of 30 layers, one prompt", "speedup, one", "layers"),),
+        (
+            faster("language, half the neurons, one prompt", "speedup, one", "neurons"),
+            faster("language, 16 of 30 layers, 32 prompts", "speedup, batch", "layers"),
+            faster("language, half the neurons, 32 prompts", "speedup, batch", "neurons"),
+        ),
+    ),
+    Claim(
+        "C28a",
+        "Distillation wins with few labels",
+        "guide A",
+        "14",
+        (digits("digits, a clean teacher against 100 labels", "lesson14-digits", "accuracy", "clean teacher", "labels 100"),),
+        (
+            digits("digits, a clean teacher against 20 labels", "lesson14-digits", "accuracy", "clean teacher", "labels 20"),
+            products("multiplication, a clean teacher against 300 labels", "clean teacher", "labels 300"),
+        ),
+        TEACHER_SAW_ALL,
+    ),
+    Claim(
+        "C28b",
+        "Direct training wins with many clean labels",
+        "guide A",
+        "14",
+        (digits("digits, 997 labels against a clean teacher", "lesson14-digits", "accuracy", "labels 997", "clean teacher"),),
+        (products("multiplication, 7,400 labels against a clean teacher", "labels 7400", "clean teacher"),),
+        TEACHER_SAW_ALL + " The two students of the products ran at different rates.",
+    ),
+    Claim(
+        "C28c",
+        "Direct training wins over a teacher that errs systematically",
+        "guide A",
+        "14",
+        (digits("digits, 100 labels against a wrong teacher", "lesson14-digits", "accuracy", "labels 100", "wrong teacher"),),
+        (
+            digits("digits, 20 labels against a wrong teacher", "lesson14-digits", "accuracy", "labels 20", "wrong teacher"),
+            products("multiplication, 300 labels against a wrong teacher", "labels 300", "wrong teacher"),
+            products("multiplication, 7,400 labels against a wrong teacher", "labels 7400", "wrong teacher"),
+        ),
+    ),
+    Claim(
+        "C46",
+        "At $0.03 a query against $0.001, $10,000 is earned back after about 345,000 queries: 35 days at 10,000 a day, 3.5 "
+        "at 100,000",
+        "guide A",
+        "14",
+        (Comparison("arithmetic, paid by the query", "lesson14-break-even", "queries", "by the query",
+                    within=(344500, 345500), why="as printed", unit="queries", exact=True),),
+        tuple(Comparison(setting, "lesson14-break-even", metric, arm, within=within, why="as printed", unit=unit, exact=True)
+              for setting, metric, arm, within, unit in (
+                  ("paid by the query, 10,000 a day", "days at 10,000", "by the query", (34, 36), "days"),
+                  ("paid by the query, 100,000 a day", "days at 100,000", "by the query", (3.4, 3.6), "days"),
+                  ("a server, 100,000 a day", "days at 100,000", "server", (3.4, 3.6), "days"),
+                  ("a server, 10,000 a day", "days at 10,000", "server", (34, 36), "days"),
+                  ("a server, 1,000 a day: it saves at all", "saving a day at 1,000", "server", (0, WIDE), "USD"),
+              )),
+    ),
+)  # fmt: skip
+
+CLAIMS = (*TEMPERATURE, *DARK, *LOSSES, *LOGITS, *RESPONSES, *THOUGHT, *FEATURES, *SUCCESS, *ECONOMICS)
