@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -291,6 +292,33 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: str | os.PathLike, what: str, needs: str) -> Iterator[Path]:
+    """Fill a folder of the cache safely: yields an empty one beside it, which takes its place only if the block succeeds.
+
+    Args:
+        what, needs: for the sentence: what is written, and about how much room that takes ("6 MB").
+    Raises:
+        OSError: with one sentence that says what to do, when the disk is full or the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            made = Path(temporary) / folder.name
+            made.mkdir()
+            yield made
+            if folder.exists():
+                shutil.rmtree(folder)
+            made.rename(folder)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write {what} ({error.strerror or error}): {needs} must be free in the cache folder; free some "
+            "space or set DISTILL_CACHE to another folder, then run it again",
+        ) from error
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -112,7 +112,7 @@ def test_moderators_are_shown_and_never_mixed_in_but_a_contradiction_is_named(tm
     there = replace(BETTER, setting="abacus, there", experiment="other")
     main, moderator = ledger_of(monkeypatch, tmp_path, Claim("C1", "a beats b", "nobody", "99", (BETTER,), (there,)))
     assert main["verdict"] == stated.SUPPORTED and moderator["verdict"] == stated.CONTRADICTED
-    assert claims.told(main) == "supported (the other way: abacus, there)"
+    assert claims.against(main) == " (the other way: abacus, there)" and claims.against(moderator) == ""
     assert "(the other way: abacus, there)" in claims.report([main, moderator])
     assert "abacus" in claims.markdown([main, moderator]) and claims.markdown([main, moderator]).count("\n") == 2
 
@@ -169,6 +169,19 @@ def test_grades_count_what_a_row_lacks(tmp_path, monkeypatch):
     assert not {"10 seeds", "5 seeds"} & set(row["lacks"])
 
 
+def test_only_what_chance_can_give_needs_a_find_after_correction(tmp_path, monkeypatch):
+    write(tmp_path, [0.0, 0.1, -0.1, 0.05, -0.05])
+    (row,) = ledger_of(monkeypatch, tmp_path, Claim("C1", "x", "y", "99", (BETTER,)))
+    assert row["verdict"] == stated.NONE and row["after correction"] is False
+    assert "a find after correction" not in row["lacks"]
+
+
+def test_a_level_is_a_range_and_has_no_test_against_zero():
+    for row in claims.ledger():
+        if row["metric"] in ("transfer ratio", "threes_test_bias") or (row["claim"], row["role"]) == ("C5b", "main"):
+            assert row["p"] is None and row["claimed"].startswith("at least"), row["setting"]
+
+
 def test_rates_count_as_searched_from_three_seeds_on(tmp_path, monkeypatch):
     write(tmp_path, SURELY)
     for seeds, searched in ((1, False), (2, False), (3, True)):
@@ -180,7 +193,7 @@ def test_rates_count_as_searched_from_three_seeds_on(tmp_path, monkeypatch):
 
 
 def test_the_correction_marks_a_find_that_many_tests_would_give_by_chance(tmp_path, monkeypatch):
-    write(tmp_path, [0.3, 1.0, 0.2, 1.1, 0.5])  # p of 0.03
+    write(tmp_path, [0.4, 1.0, 0.3, 1.1, 0.6])  # p of 0.013
     generator = np.random.default_rng(0)
     for number in range(20):
         write(tmp_path, generator.normal(0, 1, 5), f"null{number}")
@@ -296,10 +309,9 @@ def test_another_folder_is_judged_by_the_tests_that_it_has_whole(tmp_path, monke
         for name in names:
             write(folder, SURELY if folder == both else [-value for value in SURELY], name)
     there = replace(BETTER, setting="there", experiment="other")
-    needs = replace(BETTER, setting="needs", premises=(Premise("words", there),))
-    monkeypatch.setattr(published, "CLAIMS", (Claim("C1", "a beats b", "nobody", "99", (BETTER, there), (needs,)),))
+    monkeypatch.setattr(published, "CLAIMS", (Claim("C1", "a beats b", "nobody", "99", (BETTER, there)),))
     whole, part = claims.ledger(folder=both), claims.ledger(folder=one)
-    assert [row["setting"] for row in whole] == ["toy, here", "there", "needs"]
+    assert [row["setting"] for row in whole] == ["toy, here", "there"]
     assert [row["setting"] for row in part] == ["toy, here"] and part[0]["verdict"] == stated.CONTRADICTED
     lines = claims.beside(whole, part, ["both", "one"]).splitlines()
     assert lines[0] == "| claim | test | claimed | both | one |" and len(lines) == 3
@@ -317,6 +329,25 @@ def test_a_gpu_that_says_the_opposite_is_named(tmp_path, monkeypatch):
         write(gpu, [sign * value for value in SURELY])
         (row,) = claims.ledger()
         assert row["verdict"] == stated.SUPPORTED and row["against"] == against
+
+
+def test_a_table_that_is_missing_is_never_replaced_but_for_a_premise(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path / device)
+    write(tmp_path / "cpu", SURELY)
+    (tmp_path / "cuda").mkdir()
+    with pytest.raises(FileNotFoundError, match="no recorded results"):
+        claims.judge(Claim("C1", "x", "y", "99", (BETTER,)), tmp_path / "cuda")
+
+
+def test_what_is_recorded_once_is_a_constant_and_an_arm_that_lost_its_seeds_is_not(tmp_path):
+    write(tmp_path, SURELY)
+    once = pd.DataFrame({"experiment": "floor", "arm": "c", "seed": [0], "metric": "score", "value": 0.5})
+    once.to_csv(tmp_path / "floor.csv", index=False)
+    against = Comparison("toy", "toy + floor", "score", "a", "c").interval(tmp_path)
+    assert against.seeds == 5 and against.estimate == pytest.approx(1 + np.mean(SURELY) - 0.5)
+    table = results.load("toy", tmp_path)
+    table[(table.arm == "a") | (table.seed == 0)].to_csv(tmp_path / "toy.csv", index=False)
+    assert BETTER.interval(tmp_path).seeds == 1
 
 
 def test_a_premise_is_judged_by_the_courses_own_table_where_a_folder_has_none(tmp_path, monkeypatch):
@@ -391,7 +422,7 @@ def test_a_forest_turns_effects_so_that_right_is_as_claimed(tmp_path, monkeypatc
     (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert dot.get_xdata()[0] == pytest.approx(2.0)  # 1.0 below, of at least 0.5
     with pytest.raises(ValueError, match="about ranges"):
-        plots.forest([row | {"claimed": "0.5 to 2"}])
+        plots.forest([row | {"least": None}])
 
 
 def test_two_tables_are_paired_by_seed(tmp_path):

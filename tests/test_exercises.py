@@ -240,8 +240,10 @@ def seen_by(exercise, answer):
 def test_every_check_draws_fresh_input_whatever_seed_the_notebook_set(exercise, answer):
     torch.manual_seed(0)
     first = seen_by(exercise, answer)
-    torch.manual_seed(0)
-    again = seen_by(exercise, answer)
+    again = []
+    for _ in range(3):  # small whole numbers may come twice by chance, and not every time
+        torch.manual_seed(0)
+        again += seen_by(exercise, answer)
     assert len(set(again) - set(first)) >= max(1, len(set(first)) / 4)
 
 

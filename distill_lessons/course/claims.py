@@ -20,6 +20,8 @@ from distill_lessons.course.stated import CONTRADICTED, FEWEST, SUPPORTED, UNTES
 WIDTH = 96  # columns: what a notebook shows without breaking a line
 SEEDS, LANGUAGE_SEEDS = 10, 5  # that a test needs for its best grade
 
+FINDS = (SUPPORTED, WEAKER, CONTRADICTED)  # verdicts that many tests would also give by chance
+
 Row = dict  # one judged test, as `judge` makes it
 
 
@@ -39,7 +41,7 @@ def judge(claim: Claim, folder: str | Path | None = None) -> list[Row]:
                 {"words": premise.words, "holds": verdict(premise.test, found) == SUPPORTED,
                  "estimate": found.estimate, "interval": [found.low, found.high]}
                 for premise in test.premises
-                for found in [premise.test.interval(folder)]
+                for found in [premise.test.interval(folder, spare=results.recorded_folder())]
             ]  # fmt: skip
             stamps = [results.stamp(name, folder) for name in test.tables()]
             rows.append(
@@ -56,6 +58,8 @@ def judge(claim: Claim, folder: str | Path | None = None) -> list[Row]:
                     "arms": [arm for arm in (test.arm, test.other) if arm is not None],
                     "unit": test.unit,
                     "claimed": claimed(test),
+                    "least": None if test.within is not None else -test.least if test.lower else test.least,
+                    "lower": test.lower,
                     "why": test.why,
                     "seeds": interval.seeds,
                     "items": interval.items,
@@ -98,7 +102,7 @@ def _finish(rows: list[Row]) -> list[Row]:
         row.setdefault("after correction", None)
         same = [each for each in rows if each["claim"] == row["claim"] and each is not row]
         main = row["role"] == "main"
-        row["against"] = [each["setting"] for each in same if main and opposed(row["verdict"], each["verdict"])]
+        row["against"] = [where(each) for each in same if main and opposed(row["verdict"], each["verdict"])]
         row["lacks"] = lacks(row, same)
         row["grade"] = "ABCCDDDD"[len(row["lacks"])]
     return rows
@@ -117,7 +121,7 @@ def lacks(row: Row, same: Sequence[Row]) -> list[str]:
         "the items' noise": not row["items"],
         "a second pair that agrees": not second,
         "a test stated before the run": row["post hoc"],
-        "a find after correction": row["after correction"] is False,
+        "a find after correction": row["after correction"] is False and row["verdict"] in FINDS,
     }
     return [words for words, applies in missing.items() if applies]
 
@@ -147,7 +151,7 @@ def ledger(lesson: str | int | None = None, folder: str | Path | None = None) ->
     """All claims, judged, in order of their number; or those of one lesson: 1, "1", "01" and "lesson01" are the same.
 
     The correction for many tests is always over the whole ledger. In another folder of results not everything may be
-    recorded: tests are left out there whose tables are missing.
+    recorded: tests are left out there whose tables are missing, and a premise may be judged by the course's own.
 
     Raises:
         ValueError: no claim is tested in that lesson; says in which there are some.
@@ -184,10 +188,14 @@ def _recorded(claim, folder):
 # --- Shown ------------------------------------------------------------------------------------------------------------
 
 
-def told(row: Row) -> str:
-    """A verdict with what contradicts it."""
-    against = f" (the other way: {'; '.join(row['against'])})" if row["against"] else ""
-    return f"{row['verdict']}{against}"
+def where(row: Row) -> str:
+    """A test's setting, with its budget."""
+    return f"{row['setting']}, {row['budget']}" if row["budget"] else row["setting"]
+
+
+def against(row: Row) -> str:
+    """What contradicts a verdict, in brackets; empty where nothing does."""
+    return f" (the other way: {'; '.join(row['against'])})" if row["against"] else ""
 
 
 def report(rows: Iterable[Row]) -> str:
@@ -198,11 +206,7 @@ def report(rows: Iterable[Row]) -> str:
             lines += ["", *_wrapped(f"{row['claim']} · {row['statement']} ({row['source']})", "")]
             last = row["claim"]
         if row["role"] == "main":
-            budget = f", {row['budget']}" if row["budget"] else ""
-            against = f" (the other way: {'; '.join(row['against'])})" if row["against"] else ""
-            lines += _wrapped(
-                f"{row['setting']}{budget}: {row['verdict'].upper()}{against} · grade {row['grade']}", "  "
-            )
+            lines += _wrapped(f"{where(row)}: {row['verdict'].upper()}{against(row)} · grade {row['grade']}", "  ")
             lines += _wrapped(f"{figure(row)}; claimed {row['claimed']}" + (f" ({row['why']})" if row["why"] else ""),
                               "    ")  # fmt: skip
             lines += [line for premise in row["premises"] for line in _wrapped(_premise(premise), "    ")]
@@ -251,11 +255,10 @@ def markdown(rows: Iterable[Row]) -> str:
     lines = ["| claim | verdict | setting | effect | grade |", "|---|---|---|---|---|"]
     for row in rows:
         if row["role"] == "main":
-            setting = ", ".join(part for part in (row["setting"], row["budget"]) if part)
             effect = f"{_number_and_ends(row['estimate'], row['interval'])} {row['unit']}".strip()
             lines.append(
-                f"| **{row['claim']}** {row['statement']} ({row['source']}) | {told(row)} | {setting} | {effect} | "
-                f"{row['grade']} |"
+                f"| **{row['claim']}** {row['statement']} ({row['source']}) | {row['verdict']}{against(row)} | {where(row)} | "
+                f"{effect} | {row['grade']} |"
             )
     return "\n".join(lines)
 

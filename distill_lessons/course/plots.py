@@ -164,15 +164,14 @@ def forest(rows: Sequence[Mapping], axes: Axes | None = None) -> Axes:
     Raises:
         ValueError: no test of the claim is about an effect.
     """
-    shown = [row for row in rows if row["claimed"].startswith(("above", "below"))]
+    shown = [row for row in rows if row["least"] is not None]
     if not shown:
         raise ValueError(
             f"the tests of {rows[0]['claim'] if rows else 'no claim'} are about ranges: there is no effect to draw"
         )
     axes = axes or plt.subplots(figsize=(8.5, 0.55 * len(shown) + 1.6))[1]
     for place, row in enumerate(shown):
-        edge = float(row["claimed"].split()[1])
-        scale = (abs(edge) or 1.0) * (-1 if row["claimed"].startswith("below") else 1)
+        scale = row["least"] or (-1.0 if row["lower"] else 1.0)
         colour = TEACHER if row["role"] == "main" else CONTROL
         axes.plot(np.asarray(row["next run"]) / scale, [place, place], "-", color=colour, linewidth=1, alpha=0.5)
         axes.plot(np.asarray(row["interval"]) / scale, [place, place], "-", color=colour, linewidth=3)

@@ -138,12 +138,12 @@ DARK = (
         "It then finds 98.6% of them",
         "Hinton, Vinyals, Dean 2015, section 3",
         "02",
-        (digits("digits, bias from validation images", "lesson02-unseen", "threes_after", "soft", least=0.986,
+        (digits("digits, bias from validation images", "lesson02-unseen", "threes_after", "soft", within=(0.986, WIDE),
                 why="the published share",
                 premises=(Premise("the teacher itself finds 98.6%",
                                   digits("digits", "lesson02-unseen", "threes_after", "teacher", least=0.986)),)),),
         (digits("digits, bias from the test images, as published", "lesson02-unseen", "threes_test_bias", "soft",
-                least=0.986, why="the published share",
+                within=(0.986, WIDE), why="the published share",
                 premises=(Premise("the teacher itself finds 98.6%",
                                   digits("digits", "lesson02-unseen", "threes_test_bias", "teacher", least=0.986)),)),),
     ),
@@ -513,7 +513,7 @@ def reach(part, statement, metric, goal, why, unit=""):
     for setting, (table, arm, timed, budget) in students.items():
         teacher = f"{timed.split()[0]} teacher"
         if metric == "transfer ratio":
-            test = Comparison(setting, table, metric, arm, least=goal, why=why, budget=budget)
+            test = Comparison(setting, table, metric, arm, within=(goal, WIDE), why=why, budget=budget)
         else:
             first, second = (timed, teacher) if metric == "log2 queries a second" else (teacher, timed)
             test = Comparison(

@@ -194,10 +194,11 @@ def per_seed(table: pd.DataFrame, metric: str, arm: str) -> pd.Series:
 
 
 def paired(first: pd.Series, second: pd.Series) -> pd.Series:
-    """``first − second`` over the seeds that both have; one that has a single seed is taken for a constant."""
-    for one, other in ((first, second), (second, first)):
-        if len(one) == 1 and len(other) > 1:
-            return first - second.iloc[0] if one is second else first.iloc[0] - second
+    """``first − second`` over the seeds that both have.
+
+    Raises:
+        ValueError: they share none.
+    """
     difference = (first - second).dropna()
     if difference.empty:
         raise ValueError("the two arms share no seed, so nothing can be paired")

@@ -62,25 +62,42 @@ class Comparison:
         return self.experiment.split(" + ")
 
     def recorded(self, folder: Path) -> bool:
-        """Whether all its tables are in a folder, and those of its premises there or where the course's own are."""
-        own = all((folder / f"{name}.csv").is_file() for name in self.tables())
-        return own and all(_place(name, folder) is not None for each in self.premises for name in each.test.tables())
+        """Whether all its tables are in a folder."""
+        return all((folder / f"{name}.csv").is_file() for name in self.tables())
 
-    def interval(self, folder: str | Path | None = None) -> Interval:
-        """The mean over seeds with its 95% interval; test items count too where they were kept."""
-        table = pd.concat([results.load(name, _place(name, folder) or folder) for name in self.tables()])
+    def interval(self, folder: str | Path | None = None, spare: str | Path | None = None) -> Interval:
+        """The mean over seeds with its 95% interval; test items count too where they were kept.
+
+        Args:
+            folder: of the tables, by default the course's own.
+            spare: where a table is taken from that `folder` has not; by default from nowhere.
+        Raises:
+            FileNotFoundError: a table has not been recorded.
+        """
+        folders = {name: self._folder(name, folder, spare) for name in self.tables()}
+        table = pd.concat([results.load(name, place) for name, place in folders.items()])
         arms = [arm for arm in (self.arm, self.other) if arm is not None]
         values = [results.per_seed(table, self.metric, arm) for arm in arms]
-        items = [self._items(arm, folder) for arm in arms]
+        items = [self._items(arm, folders) for arm in arms]
         if all(each is not None for each, _ in items):
             shared = sorted(set.intersection(*(set(each) for each, _ in items)))
             cells = [np.stack([each[seed] for seed in shared]) for each, _ in items]
             if len(shared) > 1:
                 return intervals.over_seeds_and_items(cells[0] - (cells[1] if self.other else 0), items[0][1])
-        return intervals.over_seeds(values[0] if self.other is None else results.paired(*values))
+        if self.other is None:
+            return intervals.over_seeds(values[0])
+        # What is recorded once because no seed enters (word frequencies) is a constant for every seed of the other arm.
+        (alone,) = table[table.arm == self.other].experiment.unique()
+        if table[table.experiment == alone].seed.nunique() == 1:
+            return intervals.over_seeds(values[0] - values[1].iloc[0])
+        return intervals.over_seeds(results.paired(*values))
 
-    def _items(self, arm, folder):
-        for name in self.tables():
+    def _folder(self, name, folder, spare):
+        missing = spare is not None and not (Path(folder or results.recorded_folder()) / f"{name}.csv").is_file()
+        return spare if missing else folder
+
+    def _items(self, arm, folders):
+        for name, folder in folders.items():
             if (found := results.items_of(name, self.metric, arm, folder)) is not None:
                 return found, results.stamp(name, folder).get("groups")
         return None, None
@@ -91,14 +108,6 @@ class Comparison:
                                                        "budget", "rates", "exact")]  # fmt: skip
         told += [premise.test.digest() for premise in self.premises]
         return hashlib.sha256("|".join(told).encode()).hexdigest()[:12]
-
-
-def _place(name, folder):
-    """The folder that has a table: the given one, else the course's own; None if neither does."""
-    for place in (folder and Path(folder), results.recorded_folder()):
-        if place and (place / f"{name}.csv").is_file():
-            return place
-    return None
 
 
 @dataclass(frozen=True)

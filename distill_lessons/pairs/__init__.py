@@ -1,1 +1,1 @@
-"""The three pairs. Each module offers its data, its teacher and its student, and trains nothing."""
+"""The pairs. Each module offers its data, its teacher and its student, and trains nothing."""

@@ -13,9 +13,7 @@ import math
 import os
 import random
 import re
-import shutil
 import tarfile
-import tempfile
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -73,22 +71,9 @@ def prepare(archive: str | os.PathLike | None = None) -> Path:
         missing = f", and there is no file {archive}" if archive else ""
         raise FileNotFoundError(f"the rated sentences are not in the cache folder{missing}: {HOW_TO_GET}")
     members = _members(Path(archive).read_bytes(), archive)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=folder.parent) as temporary:
-            made = Path(temporary) / "reviews"
-            made.mkdir()
-            for name, content in members.items():
-                (made / name).write_bytes(content)
-            if folder.exists():
-                shutil.rmtree(folder)
-            made.rename(folder)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"could not write the rated sentences ({error.strerror or error}): they need 6 MB in the cache folder; free "
-            "some space or set DISTILL_CACHE to another folder, then run it again",
-        ) from error
+    with runtime.replacing_folder(folder, "the rated sentences", "6 MB") as made:
+        for name, content in members.items():
+            (made / name).write_bytes(content)
     return folder
 
 

@@ -7,8 +7,6 @@ cache folder; every later start loads those. ``DISTILL_TEACHER`` may name any ot
 import importlib.util
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -47,20 +45,8 @@ def prepare():
     if spec is None:
         raise FileNotFoundError(f"the teacher's weights are not installed: {HOW_TO_GET}")
     gguf = next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary:
-            made = Path(temporary) / "model"
-            _convert(gguf, made)
-            if folder.exists():
-                shutil.rmtree(folder)
-            made.rename(folder)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"could not write the converted teacher ({error.strerror or error}): it needs 600 MB free in the cache "
-            "folder; free some space or set DISTILL_CACHE to another folder, then run it again",
-        ) from error
+    with runtime.replacing_folder(folder, "the converted teacher", "600 MB") as made:
+        _convert(gguf, made)
     return folder
 
 
