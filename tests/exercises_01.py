@@ -3,7 +3,10 @@
 import itertools
 import math
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy import special, stats
 
 # --- 1.1 -------------------------------------------------------------------------------------------------------------
 
@@ -68,51 +71,101 @@ def soften_clamps(logits, T):
     return soften_overflows(logits.clamp(-80, 80), T)
 
 
+def soften_takes_the_mean_off(logits, T):
+    return soften_overflows(logits - logits.mean(dim=-1, keepdim=True), T)
+
+
+def soften_hides_nan(logits, T):
+    return soften_overflows(logits, T).nan_to_num(1.0)
+
+
+def soften_keeps_the_logarithm(logits, T):
+    return soften(logits, T).log()
+
+
+def soften_largest_size(logits, T):
+    return soften_overflows(logits - logits.abs().amax(dim=-1, keepdim=True), T)
+
+
+def soften_by_numpy(logits, T):
+    return special.softmax(np.asarray(logits, dtype=float) / T, axis=-1)
+
+
+def soften_by_logsumexp(logits, T):
+    return (logits / T - torch.logsumexp(logits / T, -1, keepdim=True)).exp()
+
+
 # --- 1.2 -------------------------------------------------------------------------------------------------------------
 
 
-def entropy(p):
-    return -torch.where(p > 0, p * p.clamp(min=1e-30).log(), 0.0).sum(-1)
+def trained(student, x, teacher_logits, loss, steps=150, rate=3e-3):
+    optimiser = torch.optim.AdamW(student.parameters(), lr=rate)
+    for _ in range(steps):
+        rows = torch.randint(len(x), (128,))
+        optimiser.zero_grad()
+        loss(student(x[rows]), teacher_logits[rows]).backward()
+        optimiser.step()
+    return student
 
 
-def entropy_floor_too_high(p):
-    return -(p * p.clamp(min=1e-6).log()).sum(-1)
+def distils(target, steps=150, rate=3e-3, divide=True):
+    """A `distil` that trains towards ``target(teacher logits, T)``."""
+
+    def distil(student, x, teacher_logits, T):
+        def loss(s, z):
+            return T**2 * F.cross_entropy(s / T if divide else s, target(z, T))
+
+        return trained(student, x, teacher_logits, loss, steps, rate)
+
+    return distil
 
 
-def entropy_nan(p):
-    return -(p * p.log()).sum(-1)
+distil = distils(lambda z, T: (z / T).softmax(-1))
+distil_without_square = distils(lambda z, T: (z / T).softmax(-1))
 
 
-def entropy_bits(p):
-    return -(p * p.clamp(min=1e-30).log2()).sum(-1)
+def distil_by_divergence(student, x, teacher_logits, T):
+    def loss(s, z):
+        return T**2 * F.kl_div((s / T).log_softmax(-1), (z / T).softmax(-1), reduction="batchmean")
+
+    return trained(student, x, teacher_logits, loss)
 
 
-def entropy_sign(p):
-    return (p * p.clamp(min=1e-30).log()).sum(-1)
+def distil_in_epochs_without_square(student, x, teacher_logits, T):
+    optimiser = torch.optim.Adam(student.parameters(), lr=3e-3)
+    for _ in range(4):
+        for rows in torch.randperm(len(x)).split(128):
+            q = (student(x[rows]) / T).log_softmax(-1)
+            loss = -((teacher_logits[rows] / T).softmax(-1) * q).sum(-1).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return student.eval()
 
 
-def entropy_mean(p):
-    return -(p * p.clamp(min=1e-30).log()).mean(-1)
+def distil_returns_loss(student, x, teacher_logits, T):
+    distil(student, x, teacher_logits, T)
+    return 0.3
 
 
-def entropy_of_everything(p):
-    return -(p * p.clamp(min=1e-30).log()).sum()
+def distil_in_place(student, x, teacher_logits, T):
+    teacher_logits /= T
+    return trained(student, x, teacher_logits, lambda s, z: F.cross_entropy(s / T, z.softmax(-1)))
 
 
-def entropy_coarse_constant(p):
-    return -(p * (p + 1e-4).log()).sum(-1)
+distil_student_undivided = distils(lambda z, T: (z / T).softmax(-1), divide=False)
+distil_teacher_undivided = distils(lambda z, T: z.softmax(-1))
+distil_divides_twice = distils(lambda z, T: (z / T / T).softmax(-1))
+distil_answers = distils(lambda z, T: z.argmax(-1), rate=5e-3, steps=250)
+distil_multiplies = distils(lambda z, T: (z * T).softmax(-1), divide=False)
+distil_turned = distils(lambda z, T: (-z / T).softmax(-1))
+distil_untrained = distils(lambda z, T: (z / T).softmax(-1), steps=0)
+distil_three_steps = distils(lambda z, T: (z / T).softmax(-1), steps=3)
+distil_wild_rate = distils(lambda z, T: (z / T).softmax(-1), rate=1.0)
 
 
-def entropy_softmax_again(p):
-    return entropy(torch.softmax(p, dim=-1))
-
-
-def entropy_keeps_axis(p):
-    return entropy(p).unsqueeze(-1)
-
-
-def entropy_without_weights(p):
-    return -p.clamp(min=1e-30).log().sum(-1)
+def distil_ignores_temperature(student, x, teacher_logits, T):
+    return trained(student, x, teacher_logits, lambda s, z: F.cross_entropy(s, z.softmax(-1)))
 
 
 # --- 1.3 -------------------------------------------------------------------------------------------------------------
@@ -159,105 +212,55 @@ def top_mass_tempered_late(logits, k, T):
     return torch.softmax(logits, dim=-1).topk(k, dim=-1).values.sum(-1) / T
 
 
+def top_mass_of_all(logits, k, T):
+    return torch.softmax(logits / T, dim=-1).sum(-1)
+
+
+def top_mass_multiplied(logits, k, T):
+    return top_mass(logits, k, 1 / T)
+
+
+def top_mass_by_threshold(logits, k, T):
+    p = torch.softmax(logits / T, dim=-1)
+    return torch.where(p >= p.topk(k, dim=-1).values[..., -1:], p, 0.0).sum(-1)
+
+
+def top_mass_softmax_first_axis(logits, k, T):
+    return torch.softmax(logits / T, dim=0).topk(k, dim=-1).values.sum(-1)
+
+
+def top_mass_mean(logits, k, T):
+    return top_mass(logits, k, T) / k
+
+
+def top_mass_one_more(logits, k, T):
+    return torch.softmax(logits / T, dim=-1).sort(descending=True).values[..., : k + 1].sum(-1)
+
+
+def top_mass_by_numpy(logits, k, T):
+    p = special.softmax(np.asarray(logits) / T, axis=-1)
+    return np.sort(p, axis=-1)[..., -k:].sum(-1)
+
+
+def top_mass_with_a_loop(logits, k, T):
+    p, total = soften(logits, T), 0.0
+    for _ in range(k):
+        value, place = p.max(-1, keepdim=True)
+        total, p = total + value.squeeze(-1), p.scatter(-1, place, 0.0)
+    return total
+
+
 # --- 1.4 -------------------------------------------------------------------------------------------------------------
 
 
-def bisect(logits, target, low, high, steps, grows=True, geometric=True):
-    for _ in range(steps):
-        middle = math.sqrt(low * high) if geometric else (low + high) / 2
-        if (entropy(torch.softmax(logits.double() / middle, dim=-1)).item() < target) == grows:
-            low = middle
-        else:
-            high = middle
-    return middle
+def decisions(a, b, c):
+    return lambda: {"A": a, "B": b, "C": c}
 
 
-def temperature_for_entropy(logits, target):
-    return bisect(logits, target, 1e-4, 1e4, 60)
-
-
-def temperature_in_a_tensor(logits, target):
-    return torch.tensor(temperature_for_entropy(logits, target))
-
-
-def temperature_in_a_vector(logits, target):
-    return torch.tensor([temperature_for_entropy(logits, target)])
-
-
-def temperature_between_the_promised_ends(logits, target):
-    return bisect(logits, target, 0.01, 200.0, 50)
-
-
-def temperature_wrong_half(logits, target):
-    return bisect(logits, target, 1e-4, 1e4, 60, grows=False)
-
-
-def temperature_few_steps(logits, target):
-    return bisect(logits, target, 1e-3, 1e3, 10)
-
-
-def temperature_narrow_ends(logits, target):
-    return bisect(logits, target, 0.1, 10.0, 60)
-
-
-def temperature_from_a_fine_grid(logits, target):
-    grid = torch.logspace(-2, math.log10(200), 1000, dtype=torch.float64).unsqueeze(-1)
-    return grid[(entropy(torch.softmax(logits / grid, dim=-1)) - target).abs().argmin()]
-
-
-def temperature_of_the_page(logits, target):
-    return bisect(logits, target, 0.1, 100.0, 20)
-
-
-def temperature_low_end_too_high(logits, target):
-    return bisect(logits, target, 0.1, 1e3, 60)
-
-
-def temperature_high_end_too_low(logits, target):
-    return bisect(logits, target, 1e-3, 100.0, 60)
-
-
-def temperature_twenty_linear_steps(logits, target):
-    return bisect(logits, target, 1e-3, 1e3, 20, geometric=False)
-
-
-def temperature_through_nan(logits, target, soften=soften_overflows, low=1e-3, high=1e3):
-    for _ in range(50):
-        middle = math.sqrt(low * high)
-        if entropy_nan(soften(logits, middle)) < target:
-            low = middle
-        else:
-            high = middle
-    return middle
-
-
-def temperature_through_nan_of_zero(logits, target):
-    return temperature_through_nan(logits, target, soften=soften)
-
-
-def temperature_through_nan_from_the_promised_ends(logits, target):
-    return temperature_through_nan(logits, target, low=0.01, high=200.0)
-
-
-def temperature_as_text(logits, target):
-    return f"{temperature_for_entropy(logits, target):.6f}"
-
-
-def temperature_in_bits(logits, target):
-    return bisect(logits, target / math.log(2), 1e-4, 1e4, 60)
-
-
-def temperature_linear_and_short(logits, target):
-    return bisect(logits, target, 1e-4, 1e4, 15, geometric=False)
-
-
-def temperature_by_proportion(logits, target):
-    return target / entropy(torch.softmax(logits, dim=-1)).item()
-
-
-def temperature_from_a_grid(logits, target):
-    grid = [0.1 * step for step in range(1, 1000)]
-    return min(grid, key=lambda T: abs(entropy(torch.softmax(logits.double() / T, dim=-1)).item() - target))
+HIDDEN, DROWNED, NEEDLESS = (4, "hidden"), (1, "drowned"), (1, "needless")
+decide = decisions(HIDDEN, DROWNED, NEEDLESS)
+decide_in_lists = decisions([4.0, "hidden"], [1.0, "drowned"], [1.0, "needless"])
+decide_loosely = decisions((np.int64(4), " Hidden"), (torch.tensor(1), "DROWNED"), (1, "needless "))
 
 
 # --- 1.5 -------------------------------------------------------------------------------------------------------------
@@ -347,20 +350,174 @@ def share_by_average(row_a, T_a, row_b, T_b):
     return bool(((z_a - z_a.mean()) - (z_b - z_b.mean())).abs().mean() < 0.1)
 
 
+def share_rounds_the_numerator_only(row_a, T_a, row_b, T_b):
+    for i, j in itertools.combinations(range(len(row_a)), 2):
+        ends = [
+            [T * math.log((row[i] + half) / row[j]) for half in (-0.005, 0.005)]
+            for row, T in ((row_a, T_a), (row_b, T_b))
+        ]
+        if max(ends[0][0], ends[1][0]) > min(ends[0][1], ends[1][1]):
+            return False
+    return True
+
+
+def share_sizes_only(row_a, T_a, row_b, T_b):
+    def up(row):
+        return sorted(row, reverse=True)
+
+    return could_share(up(row_a), T_a, up(row_b), T_b)
+
+
+def share_three_classes(row_a, T_a, row_b, T_b):
+    return could_share(row_a, T_a, row_b, T_b, pairs=[(0, 1), (0, 2), (1, 2)])
+
+
+def share_class_by_class(row_a, T_a, row_b, T_b):
+    for a, b in zip(row_a, row_b):
+        low = max(T_a * math.log(a - 0.005), T_b * math.log(b - 0.005))
+        high = min(T_a * math.log(a + 0.005), T_b * math.log(b + 0.005))
+        if low > high:
+            return False
+    return True
+
+
+def share_sorts_in_place(row_a, T_a, row_b, T_b):
+    answer = could_share(row_a, T_a, row_b, T_b)
+    row_a.sort()
+    return answer
+
+
+def share_one_pair_is_enough(row_a, T_a, row_b, T_b):
+    pairs = itertools.combinations(range(len(row_a)), 2)
+    return any(could_share(row_a, T_a, row_b, T_b, pairs=[pair]) for pair in pairs)
+
+
+def share_by_numpy(row_a, T_a, row_b, T_b):
+    a, b = np.array(row_a), np.array(row_b)
+    low_a, low_b = (T * np.log((r[:, None] - 0.005) / (r + 0.005)) for r, T in ((a, T_a), (b, T_b)))
+    return (np.maximum(low_a, low_b) <= np.minimum(-low_a.T, -low_b.T) + np.eye(len(a))).all()
+
+
+def share_both_ways(row_a, T_a, row_b, T_b):
+    return could_share(row_a, T_a, row_b, T_b, pairs=list(itertools.permutations(range(len(row_a)), 2)))
+
+
+# --- 1.6 -------------------------------------------------------------------------------------------------------------
+
+
+def leads(right):
+    """By how much each T is ahead of 1, student by student."""
+    return {T: right[T].mean(-1) - right[1].mean(-1) for T in right if T != 1}
+
+
+def choose(right):
+    ahead = {T: lead for T, lead in leads(right).items() if lead.mean() > 2.5 * lead.std() / len(lead) ** 0.5}
+    return max(ahead, key=lambda T: ahead[T].mean()) if ahead else 1
+
+
+def choose_by_test(right):
+    found = {T: stats.ttest_1samp(lead.numpy(), 0, alternative="greater").pvalue for T, lead in leads(right).items()}
+    clear = [T for T, p in found.items() if p < 0.025]
+    return max(clear, key=lambda T: right[T].mean().item(), default=1)
+
+
+def choose_where_all_agree(right):
+    clear = [T for T, lead in leads(right).items() if (lead > 0).all()]
+    return np.float64(max(clear, key=lambda T: right[T].mean().item(), default=1))
+
+
+def choose_highest(right):
+    return max(right, key=lambda T: right[T].mean().item())
+
+
+def choose_one(right):
+    return 1
+
+
+def choose_last(right):
+    return max(right)
+
+
+def choose_two(right):
+    return 2
+
+
+def choose_one_error(right):
+    ahead = {T: lead for T, lead in leads(right).items() if lead.mean() > 0.3 * lead.std() / len(lead) ** 0.5}
+    return max(ahead, key=lambda T: ahead[T].mean()) if ahead else 1
+
+
+def choose_unpaired(right):
+    def ends(each):
+        means = each.mean(-1)
+        half = 2.5 * means.std() / len(means) ** 0.5
+        return means.mean() - half, means.mean() + half
+
+    clear = [T for T in right if T != 1 and ends(right[T])[0] > ends(right[1])[1]]
+    return max(clear, key=lambda T: right[T].mean().item(), default=1)
+
+
+def choose_lowest_error_bar(right):
+    return min(right, key=lambda T: right[T].mean(-1).std().item())
+
+
+def choose_first_student(right):
+    return max(right, key=lambda T: right[T][0].mean().item())
+
+
+def choose_turned(right):
+    return min(right, key=lambda T: right[T].mean().item())
+
+
+def choose_smallest_that_wins(right):
+    clear = [T for T, lead in leads(right).items() if lead.mean() > 2.5 * lead.std() / len(lead) ** 0.5]
+    return min(clear, default=1)
+
+
+def choose_the_score(right):
+    return max(each.mean().item() for each in right.values())
+
+
+def choose_in_place(right):
+    best = choose(right)
+    for each in right.values():
+        each -= each.mean()
+    return best
+
+
+def choose_never_ten(right):
+    return choose({T: each for T, each in right.items() if T < 10})
+
+
+def choose_two_sided(right):
+    clear = [T for T, lead in leads(right).items() if abs(lead.mean()) > 2.8 * lead.std() / len(lead) ** 0.5]
+    return max(clear, key=lambda T: right[T].mean().item(), default=1)
+
+
 RIGHT = {
     "1.1": soften,
-    "1.2": entropy,
+    "1.2": distil,
     "1.3": top_mass,
-    "1.4": temperature_for_entropy,
+    "1.4": decide,
     "1.5": could_share,
+    "1.6": choose,
 }
 # Other right ways, each with its exercise.
 ALSO_RIGHT = {
-    "1.4": [temperature_in_a_tensor, temperature_in_a_vector, temperature_between_the_promised_ends],
+    "1.4": [decide_in_lists, decide_loosely],
+    "1.1": [soften_by_numpy, soften_by_logsumexp],
+    "1.2": [distil_by_divergence, distil_in_epochs_without_square],
+    "1.3": [top_mass_by_numpy, top_mass_with_a_loop],
+    "1.5": [share_by_numpy, share_both_ways],
+    "1.6": [choose_by_test, choose_where_all_agree],
 }
 
 WRONG = {
     "1.1": [
+        soften_takes_the_mean_off,
+        soften_hides_nan,
+        soften_keeps_the_logarithm,
+        soften_largest_size,
         soften_overflows,
         soften_multiplies,
         soften_divides_probabilities,
@@ -374,18 +531,26 @@ WRONG = {
         soften_forgets_values,
     ],
     "1.2": [
-        entropy_floor_too_high,
-        entropy_nan,
-        entropy_bits,
-        entropy_sign,
-        entropy_mean,
-        entropy_of_everything,
-        entropy_coarse_constant,
-        entropy_softmax_again,
-        entropy_without_weights,
-        entropy_keeps_axis,
+        distil_divides_twice,
+        distil_student_undivided,
+        distil_teacher_undivided,
+        distil_answers,
+        distil_multiplies,
+        distil_turned,
+        distil_untrained,
+        distil_three_steps,
+        distil_wild_rate,
+        distil_ignores_temperature,
+        distil_returns_loss,
+        distil_in_place,
     ],
     "1.3": [
+        top_mass_of_all,
+        top_mass_multiplied,
+        top_mass_by_threshold,
+        top_mass_softmax_first_axis,
+        top_mass_mean,
+        top_mass_one_more,
         top_mass_in_place,
         top_mass_renormalised,
         top_mass_first_k,
@@ -397,24 +562,27 @@ WRONG = {
         top_mass_keeps_axis,
     ],
     "1.4": [
-        temperature_wrong_half,
-        temperature_few_steps,
-        temperature_narrow_ends,
-        temperature_in_bits,
-        temperature_linear_and_short,
-        temperature_by_proportion,
-        temperature_from_a_grid,
-        temperature_from_a_fine_grid,
-        temperature_of_the_page,
-        temperature_low_end_too_high,
-        temperature_high_end_too_low,
-        temperature_twenty_linear_steps,
-        temperature_through_nan,
-        temperature_through_nan_of_zero,
-        temperature_through_nan_from_the_promised_ends,
-        temperature_as_text,
+        decisions((1, "hidden"), DROWNED, NEEDLESS),
+        decisions(HIDDEN, NEEDLESS, DROWNED),
+        decisions(DROWNED, HIDDEN, NEEDLESS),
+        decisions(HIDDEN, HIDDEN, NEEDLESS),
+        decisions(HIDDEN, DROWNED, HIDDEN),
+        decisions(NEEDLESS, DROWNED, NEEDLESS),
+        decisions(HIDDEN, NEEDLESS, NEEDLESS),
+        decisions(HIDDEN, DROWNED, DROWNED),
+        decisions((2, "hidden"), DROWNED, NEEDLESS),
+        decisions((4, "doubts"), DROWNED, NEEDLESS),
+        decisions(4, 1, 1),
+        lambda: {"A": HIDDEN, "B": DROWNED},
+        lambda: [HIDDEN, DROWNED, NEEDLESS],
     ],
     "1.5": [
+        share_rounds_the_numerator_only,
+        share_sizes_only,
+        share_three_classes,
+        share_class_by_class,
+        share_sorts_in_place,
+        share_one_pair_is_enough,
         share_exactly,
         share_first_pair,
         share_neighbours,
@@ -431,5 +599,21 @@ WRONG = {
         share_slightly_narrow,
         share_slightly_wide,
         share_rounds_both_one_way,
+    ],
+    "1.6": [
+        choose_highest,
+        choose_one,
+        choose_last,
+        choose_two,
+        choose_one_error,
+        choose_unpaired,
+        choose_lowest_error_bar,
+        choose_first_student,
+        choose_turned,
+        choose_smallest_that_wins,
+        choose_the_score,
+        choose_in_place,
+        choose_never_ten,
+        choose_two_sided,
     ],
 }

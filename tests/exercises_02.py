@@ -1,5 +1,8 @@
 """Right and plausible wrong answers to the exercises of lesson 02."""
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -64,52 +67,47 @@ def means_of_ten_classes(logits, labels, T):
     return torch.stack([p[labels == label].mean(dim=0) for label in range(10)])
 
 
+def means_of_predictions(logits, labels, T):
+    return mean_soft_targets(1000 * F.one_hot(logits.argmax(-1), logits.shape[-1]).float(), labels, 1.0)
+
+
+def means_overflow(logits, labels, T):
+    p = (logits / T).exp()
+    p = p / p.sum(-1, keepdim=True)
+    return torch.stack([p[labels == label].mean(dim=0) for label in range(logits.shape[-1])])
+
+
+def means_median(logits, labels, T):
+    p = torch.softmax(logits / T, dim=-1)
+    return torch.stack([p[labels == label].median(dim=0).values for label in range(logits.shape[-1])])
+
+
+def means_of_logarithms(logits, labels, T):
+    p = torch.log_softmax(logits / T, dim=-1)
+    return torch.stack([p[labels == label].mean(dim=0).exp() for label in range(logits.shape[-1])])
+
+
+def means_of_the_first_picture(logits, labels, T):
+    p = torch.softmax(logits / T, dim=-1)
+    return torch.stack([p[labels == label][0] for label in range(logits.shape[-1])])
+
+
+def means_by_numpy(logits, labels, T):
+    z = np.asarray(logits, dtype=float) / T
+    p = np.exp(z - z.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    return np.array([p[np.asarray(labels) == label].mean(0) for label in range(p.shape[1])])
+
+
+def means_in_a_loop(logits, labels, T):
+    total, seen = torch.zeros(2, logits.shape[-1], logits.shape[-1])
+    for row, label in zip(torch.softmax(logits / T, dim=-1), labels):
+        total[label] += row
+        seen[label] += 1
+    return total / seen
+
+
 # --- 2.2 -------------------------------------------------------------------------------------------------------------
-
-
-def nearest_classes(matrix):
-    return matrix.clone().fill_diagonal_(-1.0).argmax(dim=-1)
-
-
-def nearest_classes_list(matrix):
-    matrix = matrix - 2 * torch.eye(len(matrix))
-    return [row.argmax().item() for row in matrix]
-
-
-def nearest_is_itself(matrix):
-    return matrix.argmax(dim=-1)
-
-
-def nearest_down_columns(matrix):
-    return matrix.clone().fill_diagonal_(-1.0).argmax(dim=0)
-
-
-def nearest_second_largest(matrix):
-    return matrix.argsort(dim=-1, descending=True)[:, 1]
-
-
-def nearest_in_place(matrix):
-    return matrix.fill_diagonal_(-1.0).argmax(dim=-1)
-
-
-def nearest_smallest(matrix):
-    return matrix.clone().fill_diagonal_(2.0).argmin(dim=-1)
-
-
-def nearest_symmetrised(matrix):
-    return nearest_classes(matrix + matrix.T)
-
-
-def nearest_shifted_index(matrix):
-    kept = matrix[~torch.eye(len(matrix), dtype=torch.bool)].view(len(matrix), -1)
-    return kept.argmax(dim=-1)
-
-
-def nearest_value(matrix):
-    return matrix.clone().fill_diagonal_(-1.0).amax(dim=-1)
-
-
-# --- 2.3 -------------------------------------------------------------------------------------------------------------
 
 
 def smooth(labels, classes, epsilon):
@@ -151,7 +149,35 @@ def smooth_hard(labels, classes, epsilon):
     return F.one_hot(labels, classes).float()
 
 
-# --- 2.4 -------------------------------------------------------------------------------------------------------------
+def smooth_towards_frequencies(labels, classes, epsilon):
+    hot = F.one_hot(labels, classes).float()
+    return (1 - epsilon) * hot + epsilon * hot.mean(0)
+
+
+def smooth_in_whole_numbers(labels, classes, epsilon):
+    return F.one_hot(labels, classes) * int(1 - epsilon) + epsilon / classes
+
+
+def smooth_one_class_short(labels, classes, epsilon):
+    return smooth(labels, classes - 1, epsilon)
+
+
+def smooth_first_label(labels, classes, epsilon):
+    return smooth(labels[:1], classes, epsilon).expand(len(labels), -1)
+
+
+def smooth_by_numpy(labels, classes, epsilon):
+    return (1 - epsilon) * np.eye(classes)[np.asarray(labels)] + epsilon / classes
+
+
+def smooth_in_a_loop(labels, classes, epsilon):
+    rows = []
+    for label in labels.tolist():
+        rows.append([epsilon / classes + (1 - epsilon) * (place == label) for place in range(classes)])
+    return rows
+
+
+# --- 2.3 -------------------------------------------------------------------------------------------------------------
 
 
 def without_class_information(targets, labels):
@@ -234,7 +260,46 @@ def flatten_smoothing(targets, labels):
     return smooth(labels, targets.shape[-1], 0.1)
 
 
-# --- 2.5 -------------------------------------------------------------------------------------------------------------
+def flatten_by_a_ratio(targets, labels):
+    flat = without_class_information(targets, labels)
+    own = F.one_hot(labels, targets.shape[-1]).bool()
+    wrong = targets.masked_fill(own, 0.0)
+    return torch.where(own, targets, flat * wrong.sum(-1, keepdim=True) / wrong.sum(-1, keepdim=True))
+
+
+def flatten_adds_up_the_wrong(targets, labels):
+    own = F.one_hot(labels, targets.shape[-1]).bool()
+    return torch.where(own, targets, targets.masked_fill(own, 0.0).sum(-1, keepdim=True))
+
+
+def flatten_the_second_largest(targets, labels):
+    out = without_class_information(targets, labels)
+    return torch.where(targets == targets.amax(-1, keepdim=True), targets, out)
+
+
+def flatten_scales_all(targets, labels):
+    own = F.one_hot(labels, targets.shape[-1]).float()
+    out = targets * own + targets.mean(-1, keepdim=True) * (1 - own)
+    return out / out.sum(-1, keepdim=True)
+
+
+def flatten_by_numpy(targets, labels):
+    p, rows = np.array(targets), np.arange(len(targets))
+    on = p[rows, np.asarray(labels)]
+    p[:] = ((1 - on) / (p.shape[1] - 1))[:, None]
+    p[rows, np.asarray(labels)] = on
+    return p
+
+
+def flatten_in_a_loop(targets, labels):
+    out = []
+    for row, label in zip(targets.tolist(), labels.tolist()):
+        others = [value for place, value in enumerate(row) if place != label]
+        out.append([row[label] if place == label else sum(others) / len(others) for place in range(len(row))])
+    return out
+
+
+# --- 2.4 -------------------------------------------------------------------------------------------------------------
 
 
 def needed_bias(logits, label):
@@ -331,21 +396,219 @@ def bias_in_place(logits, label, share):
     return answer
 
 
+def bias_to_a_tenth(logits, label, share):
+    return round(bias_for_share(logits, label, share), 1)
+
+
+def bias_narrow_bisection(logits, label, share):
+    return max(-10.0, min(10.0, bias_for_share(logits, label, share)))
+
+
+def bias_of_four_hundred(logits, label, share):
+    needed = needed_bias(logits, label).sort().values
+    return needed[min(round(400 * share), len(needed) - 1)].item() - 1e-6
+
+
+def bias_against_the_second_largest(logits, label, share):
+    return torch.quantile(logits.topk(2, dim=-1).values[:, 1] - logits[:, label], share).item()
+
+
+def bias_of_the_mean_picture(logits, label, share):
+    return needed_bias(logits, label).mean().item()
+
+
+def bias_by_numpy(logits, label, share):
+    z = np.asarray(logits)
+    return np.quantile(np.delete(z, label, axis=1).max(1) - z[:, label], share)
+
+
+def bias_in_a_loop(logits, label, share):
+    needed = []
+    for row in logits.tolist():
+        needed.append(max(value for place, value in enumerate(row) if place != label) - row[label])
+    return math.nextafter(sorted(needed)[round(share * len(needed)) - 1], math.inf) + 1e-4
+
+
+# --- 2.5 -------------------------------------------------------------------------------------------------------------
+
+
+def plan(pool, label_price, ask_price, budget):
+    if ask_price < label_price:
+        return [], pool[: int(budget / ask_price)]
+    return pool[: int(budget / label_price)], []
+
+
+def plan_fills_up(pool, label_price, ask_price, budget):
+    """All but one euro for the cheap, the rest for the other, as lists."""
+    cheap, dear = sorted((label_price, ask_price))
+    many, few = int((budget - 1) / cheap), int(1 / dear)
+    lists = pool[:many].tolist(), pool[many : many + few].tolist()
+    return lists if label_price < ask_price else lists[::-1]
+
+
+def plan_from_the_end(pool, label_price, ask_price, budget):
+    some = torch.from_numpy(pool).flip(0)[: int(budget / min(label_price, ask_price))]
+    none = torch.empty(0, dtype=torch.long)
+    return (none, some) if ask_price < label_price else (some, none)
+
+
+def plan_labels(pool, label_price, ask_price, budget):
+    return pool[: int(budget / label_price)], []
+
+
+def plan_asks(pool, label_price, ask_price, budget):
+    return [], pool[: int(budget / ask_price)]
+
+
+def plan_turned_round(pool, label_price, ask_price, budget):
+    return plan(pool, label_price, ask_price, budget)[::-1]
+
+
+def plan_always_five_thousand(pool, label_price, ask_price, budget):
+    return [], pool[:5000]
+
+
+def plan_both_for_all(pool, label_price, ask_price, budget):
+    count = int(budget / (label_price + ask_price))
+    return pool[:count], pool[:count]
+
+
+def plan_positions(pool, label_price, ask_price, budget):
+    count = int(budget / min(label_price, ask_price))
+    return ([], range(count)) if ask_price < label_price else (range(count), [])
+
+
+def plan_mask(pool, label_price, ask_price, budget):
+    mask = torch.arange(len(pool)) < 5000
+    return (mask, ~mask) if label_price < ask_price else (~mask, mask)
+
+
+def plan_counts(pool, label_price, ask_price, budget):
+    return 0, int(budget / ask_price)
+
+
+def plan_one_list(pool, label_price, ask_price, budget):
+    return pool[: int(budget / min(label_price, ask_price))]
+
+
+def plan_saves(pool, label_price, ask_price, budget):
+    return plan(pool, label_price, ask_price, budget / 4)
+
+
+def plan_halves(pool, label_price, ask_price, budget):
+    count = int(budget / 2 / label_price)
+    return pool[:count], pool[count : count + int(budget / 2 / ask_price)]
+
+
+def plan_twice_the_same(pool, label_price, ask_price, budget):
+    half = plan(pool, label_price, ask_price, budget / 2)
+    return [[*places, *places] for places in half]
+
+
+def plan_a_place_outside_the_pool(pool, label_price, ask_price, budget):
+    not_for_sale = min(set(range(20000)) - set(pool.tolist()))
+    bought = plan(pool, label_price, ask_price, budget)
+    return [[*places[:-1], not_for_sale] if len(places) else [] for places in bought]
+
+
+def plan_nothing(pool, label_price, ask_price, budget):
+    return [], []
+
+
+def plan_rounds_up(pool, label_price, ask_price, budget):
+    to_label, to_ask = plan(pool, label_price, ask_price, budget)
+    return to_label if len(to_label) else pool[-1:], to_ask if len(to_ask) else pool[-1:]
+
+
+# --- 2.6 -------------------------------------------------------------------------------------------------------------
+
+
+def named(order, words):
+    return dict(zip(order, words))
+
+
+def diagnose(students):
+    answers = max(students, key=lambda letter: students[letter]["overconfidence"])
+    rest = sorted(set(students) - {answers}, key=lambda letter: students[letter]["rank"])
+    return {answers: "answers", rest[0]: "shuffled", rest[1]: "intended"}
+
+
+def diagnose_by_nats(students):
+    return named(sorted(students, key=lambda letter: students[letter]["nats"]), ("intended", "shuffled", "answers"))
+
+
+def diagnose_by_rank(students):
+    return named(sorted(students, key=lambda letter: -students[letter]["rank"]), ("intended", "answers", "shuffled"))
+
+
+def diagnose_by_accuracy(students):
+    order = sorted(students, key=lambda letter: -students[letter]["accuracy"])
+    return named(order, ("intended", "answers", "shuffled"))
+
+
+def diagnose_accuracy_turned(students):
+    order = sorted(students, key=lambda letter: -students[letter]["accuracy"])
+    return named(order, ("intended", "shuffled", "answers"))
+
+
+def diagnose_by_confidence(students):
+    order = sorted(students, key=lambda letter: students[letter]["overconfidence"])
+    return named(order, ("intended", "shuffled", "answers"))
+
+
+def diagnose_by_size_of_overconfidence(students):
+    order = sorted(students, key=lambda letter: abs(students[letter]["overconfidence"]))
+    return named(order, ("intended", "shuffled", "answers"))
+
+
+def diagnose_nats_as_a_score(students):
+    return named(sorted(students, key=lambda letter: -students[letter]["nats"]), ("intended", "shuffled", "answers"))
+
+
+def diagnose_by_letter(students):
+    return {"A": "answers", "B": "intended", "C": "shuffled"}
+
+
+def diagnose_all_intended(students):
+    return dict.fromkeys(students, "intended")
+
+
+def diagnose_other_words(students):
+    return {letter: {"answers": "hard"}.get(word, word) for letter, word in diagnose(students).items()}
+
+
+def diagnose_words_first(students):
+    return {word: letter for letter, word in diagnose(students).items()}
+
+
+def diagnose_one(students):
+    return max(students, key=lambda letter: students[letter]["rank"])
+
+
 RIGHT = {
     "2.1": mean_soft_targets,
-    "2.2": nearest_classes,
-    "2.3": smooth,
-    "2.4": without_class_information,
-    "2.5": bias_for_share,
+    "2.2": smooth,
+    "2.3": without_class_information,
+    "2.4": bias_for_share,
+    "2.5": plan,
+    "2.6": diagnose,
 }
 # Other right ways, each with its exercise, for whoever tests the checks.
 ALSO_RIGHT = {
-    "2.1": [mean_soft_targets_matrix],
-    "2.2": [nearest_classes_list],
-    "2.5": [bias_by_quantile, bias_by_bisection],
+    "2.1": [means_by_numpy, means_in_a_loop, mean_soft_targets_matrix],
+    "2.2": [smooth_by_numpy, smooth_in_a_loop],
+    "2.3": [flatten_by_numpy, flatten_in_a_loop],
+    "2.4": [bias_by_numpy, bias_in_a_loop, bias_by_quantile, bias_by_bisection],
+    "2.5": [plan_fills_up, plan_from_the_end],
+    "2.6": [diagnose_by_nats, diagnose_by_rank],
 }
 WRONG = {
     "2.1": [
+        means_of_predictions,
+        means_overflow,
+        means_median,
+        means_of_logarithms,
+        means_of_the_first_picture,
         means_in_place,
         means_without_temperature,
         means_at_a_fixed_temperature,
@@ -359,16 +622,10 @@ WRONG = {
         means_of_ten_classes,
     ],
     "2.2": [
-        nearest_is_itself,
-        nearest_down_columns,
-        nearest_second_largest,
-        nearest_in_place,
-        nearest_smallest,
-        nearest_symmetrised,
-        nearest_shifted_index,
-        nearest_value,
-    ],
-    "2.3": [
+        smooth_towards_frequencies,
+        smooth_in_whole_numbers,
+        smooth_one_class_short,
+        smooth_first_label,
         smooth_wrong_classes_only,
         smooth_sums_to_more,
         smooth_without_division,
@@ -378,7 +635,11 @@ WRONG = {
         smooth_softmax,
         smooth_hard,
     ],
-    "2.4": [
+    "2.3": [
+        flatten_by_a_ratio,
+        flatten_adds_up_the_wrong,
+        flatten_the_second_largest,
+        flatten_scales_all,
         flatten_largest,
         flatten_ten_classes,
         flatten_divides_by_all,
@@ -393,7 +654,12 @@ WRONG = {
         flatten_does_nothing,
         flatten_smoothing,
     ],
-    "2.5": [
+    "2.4": [
+        bias_to_a_tenth,
+        bias_narrow_bisection,
+        bias_of_four_hundred,
+        bias_against_the_second_largest,
+        bias_of_the_mean_picture,
         bias_sign,
         bias_other_end,
         bias_mean_probability,
@@ -406,5 +672,34 @@ WRONG = {
         bias_none,
         bias_counts_images,
         bias_in_place,
+    ],
+    "2.5": [
+        plan_labels,
+        plan_asks,
+        plan_turned_round,
+        plan_always_five_thousand,
+        plan_both_for_all,
+        plan_positions,
+        plan_mask,
+        plan_counts,
+        plan_one_list,
+        plan_saves,
+        plan_halves,
+        plan_twice_the_same,
+        plan_a_place_outside_the_pool,
+        plan_nothing,
+        plan_rounds_up,
+    ],
+    "2.6": [
+        diagnose_by_accuracy,
+        diagnose_accuracy_turned,
+        diagnose_by_confidence,
+        diagnose_by_size_of_overconfidence,
+        diagnose_nats_as_a_score,
+        diagnose_by_letter,
+        diagnose_all_intended,
+        diagnose_other_words,
+        diagnose_words_first,
+        diagnose_one,
     ],
 }

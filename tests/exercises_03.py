@@ -2,261 +2,14 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
+from distill_lessons import losses
+from distill_lessons.course.exercises import lesson03
+
 # --- 3.1 -------------------------------------------------------------------------------------------------------------
-
-
-def reverse(student_logits, teacher_logits):
-    log_q, log_p = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
-    return (log_q.exp() * (log_q - log_p)).sum(-1).mean()
-
-
-def reverse_hides_nan(student_logits, teacher_logits):
-    q = student_logits.softmax(-1)
-    terms = torch.where(q > 0, q * (q.log() - teacher_logits.log_softmax(-1)), 0.0)
-    return terms.sum(-1).mean()
-
-
-def reverse_forward(student_logits, teacher_logits):
-    return reverse(teacher_logits, student_logits)
-
-
-def reverse_arguments_of_kl_div(student_logits, teacher_logits):
-    rows = F.kl_div(student_logits.log_softmax(-1), teacher_logits.softmax(-1), reduction="none")
-    return rows.sum(-1).mean()
-
-
-def reverse_mean_over_classes(student_logits, teacher_logits):
-    return F.kl_div(teacher_logits.log_softmax(-1), student_logits.softmax(-1))
-
-
-def reverse_batchmean(student_logits, teacher_logits):
-    return F.kl_div(teacher_logits.log_softmax(-1), student_logits.softmax(-1), reduction="batchmean")
-
-
-def reverse_sum(student_logits, teacher_logits):
-    return F.kl_div(teacher_logits.log_softmax(-1), student_logits.softmax(-1), reduction="sum")
-
-
-def reverse_cross_entropy(student_logits, teacher_logits):
-    return -(student_logits.softmax(-1) * teacher_logits.log_softmax(-1)).sum(-1).mean()
-
-
-def reverse_sign(student_logits, teacher_logits):
-    return -reverse(student_logits, teacher_logits)
-
-
-def reverse_bits(student_logits, teacher_logits):
-    return reverse(student_logits, teacher_logits) / math.log(2)
-
-
-def reverse_underflows(student_logits, teacher_logits):
-    q, p = student_logits.softmax(-1), teacher_logits.softmax(-1)
-    return (q * (q.log() - p.log())).sum(-1).mean()
-
-
-def reverse_clamped(student_logits, teacher_logits):
-    q, p = student_logits.softmax(-1).clamp(min=1e-9), teacher_logits.softmax(-1).clamp(min=1e-9)
-    return (q * (q.log() - p.log())).sum(-1).mean()
-
-
-def reverse_detached(student_logits, teacher_logits):
-    log_q, log_p = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
-    return (log_q.exp().detach() * (log_q - log_p)).sum(-1).mean()
-
-
-def reverse_item(student_logits, teacher_logits):
-    return reverse(student_logits, teacher_logits).item()
-
-
-def reverse_on_logits(student_logits, teacher_logits):
-    return (student_logits.softmax(-1) * (student_logits - teacher_logits)).sum(-1).mean()
-
-
-# --- 3.2 -------------------------------------------------------------------------------------------------------------
-
-
-def rows_of(student_logits, teacher_logits):
-    log_q, log_p = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
-    return (log_p.exp() * (log_p - log_q)).sum(-1)
-
-
-def masked(student_logits, teacher_logits, mask):
-    return rows_of(student_logits[mask], teacher_logits[mask]).mean()
-
-
-def masked_over_everything(student_logits, teacher_logits, mask):
-    return rows_of(student_logits, teacher_logits).mean()
-
-
-def masked_divides_by_all(student_logits, teacher_logits, mask):
-    return (rows_of(student_logits, teacher_logits) * mask).mean()
-
-
-def masked_divides_by_batch(student_logits, teacher_logits, mask):
-    return (rows_of(student_logits, teacher_logits) * mask).sum() / len(mask)
-
-
-def masked_zeroes_logits(student_logits, teacher_logits, mask):
-    keep = mask.unsqueeze(-1)
-    return rows_of(student_logits * keep, teacher_logits * keep).mean()
-
-
-def masked_each_sequence(student_logits, teacher_logits, mask):
-    return ((rows_of(student_logits, teacher_logits) * mask).sum(1) / mask.sum(1)).mean()
-
-
-def masked_multiplies(student_logits, teacher_logits, mask):
-    return (rows_of(student_logits, teacher_logits) * mask).sum() / mask.sum()
-
-
-def masked_kl_div_mean(student_logits, teacher_logits, mask):
-    return F.kl_div(student_logits[mask].log_softmax(-1), teacher_logits[mask].softmax(-1))
-
-
-def masked_reverse(student_logits, teacher_logits, mask):
-    return masked(teacher_logits, student_logits, mask)
-
-
-def masked_cross_entropy(student_logits, teacher_logits, mask):
-    return F.cross_entropy(student_logits[mask], teacher_logits[mask].softmax(-1))
-
-
-def masked_by_length(student_logits, teacher_logits, mask):
-    parts = [rows_of(s[:n], t[:n]) for s, t, n in zip(student_logits, teacher_logits, mask.sum(1))]
-    return torch.cat(parts).mean()
-
-
-def masked_inverted(student_logits, teacher_logits, mask):
-    return masked(student_logits, teacher_logits, ~mask)
-
-
-def masked_shifted(student_logits, teacher_logits, mask):
-    return masked(student_logits[:, :-1], teacher_logits[:, :-1], mask[:, 1:])
-
-
-def masked_where(student_logits, teacher_logits, mask):
-    return torch.where(mask, rows_of(student_logits, teacher_logits), 0.0).sum() / mask.sum()
-
-
-def masked_rows_afterwards(student_logits, teacher_logits, mask):
-    return rows_of(student_logits, teacher_logits)[mask].mean()
-
-
-def masked_nan_to_num(student_logits, teacher_logits, mask):
-    return (rows_of(student_logits, teacher_logits).nan_to_num() * mask).sum() / mask.sum()
-
-
-def masked_filled_first(student_logits, teacher_logits, mask):
-    student_logits, teacher_logits = (z.masked_fill(~mask.unsqueeze(-1), 0.0) for z in (student_logits, teacher_logits))
-    return rows_of(student_logits, teacher_logits).sum() / mask.sum()
-
-
-# --- 3.3 -------------------------------------------------------------------------------------------------------------
-
-
-def noise(count, scale=2.0, rows=3, vocabulary=8):
-    return scale * torch.randn(rows, count, vocabulary)
-
-
-def padded_both(loss, student, teacher, mask, left, right, make=noise):
-    student, teacher = (torch.cat([make(left), z, make(right)], 1) for z in (student, teacher))
-    off = torch.zeros(len(mask), 1, dtype=torch.bool)
-    return loss(student, teacher, torch.cat([off.repeat(1, left), mask, off.repeat(1, right)], 1))
-
-
-def invariant(loss):
-    student, teacher = noise(6), noise(6)
-    mask = torch.ones(3, 6, dtype=torch.bool)
-    before = loss(student, teacher, mask)
-    after = [padded_both(loss, student, teacher, mask, left, right) for left, right in ((0, 4), (4, 0), (3, 2))]
-    return all(torch.allclose(before, value, rtol=1e-4, atol=1e-7) for value in after)
-
-
-def invariant_always(loss):
-    return True
-
-
-def invariant_never(loss):
-    return False
-
-
-def invariant_right_only(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    after = padded_both(loss, student, teacher, mask, 0, 4)
-    return torch.allclose(loss(student, teacher, mask), after, rtol=1e-4)
-
-
-def invariant_left_only(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    after = padded_both(loss, student, teacher, mask, 4, 0)
-    return torch.allclose(loss(student, teacher, mask), after, rtol=1e-4)
-
-
-def invariant_zero_padding(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    after = padded_both(loss, student, teacher, mask, 3, 3, lambda count: torch.zeros(3, count, 8))
-    return torch.allclose(loss(student, teacher, mask), after, rtol=1e-4)
-
-
-def invariant_content_only(loss):
-    student, teacher, mask = noise(9), noise(9), torch.ones(3, 9, dtype=torch.bool)
-    mask[:, :2], mask[:, 7:] = False, False
-    other = [torch.where(mask.unsqueeze(-1), z, noise(9)) for z in (student, teacher)]
-    return torch.allclose(loss(student, teacher, mask), loss(*other, mask), rtol=1e-4)
-
-
-def invariant_exact(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    after = padded_both(loss, student, teacher, mask, 3, 3)
-    return bool(loss(student, teacher, mask) == after)
-
-
-def invariant_wide(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    after = padded_both(loss, student, teacher, mask, 3, 3)
-    return torch.allclose(loss(student, teacher, mask), after, rtol=0.3)
-
-
-def invariant_absolute(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    after = padded_both(loss, student, teacher, mask, 3, 3)
-    return bool((loss(student, teacher, mask) - after).abs() < 0.05)
-
-
-def invariant_to_reference(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    after = padded_both(loss, student, teacher, mask, 3, 3)
-    return torch.allclose(rows_of(student, teacher).mean(), after, rtol=1e-4)
-
-
-def invariant_nan(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    after = padded_both(loss, student, teacher, mask, 3, 3, lambda count: torch.full((3, count, 8), math.nan))
-    return torch.allclose(loss(student, teacher, mask), after, rtol=1e-4)
-
-
-def invariant_student_padding_only(loss):
-    student, teacher, mask = noise(9), noise(9), torch.ones(3, 9, dtype=torch.bool)
-    mask[:, :2], mask[:, 7:] = False, False
-    other = torch.where(mask.unsqueeze(-1), student, noise(9))
-    return torch.allclose(loss(student, teacher, mask), loss(other, teacher, mask), rtol=1e-4)
-
-
-def invariant_copied_padding(loss):
-    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
-    student, teacher = (torch.cat([z, z], 1) for z in (student, teacher))
-    return torch.allclose(loss(student[:, :6], teacher[:, :6], mask),
-                          loss(student, teacher, torch.cat([mask, ~mask], 1)), rtol=1e-4)  # fmt: skip
-
-
-def invariant_number(loss):
-    return 1.0
-
-
-# --- 3.4 -------------------------------------------------------------------------------------------------------------
 
 
 def kl(log_p, log_q):
@@ -395,13 +148,303 @@ def jsd_by_kl_div(student_logits, teacher_logits, beta):
     return beta * kl_of(log_p, log_m) + (1 - beta) * kl_of(log_q, log_m)
 
 
+def jsd_small_beta_is_forward(student_logits, teacher_logits, beta):
+    return jsd(student_logits, teacher_logits, 0 if beta < 0.005 else 1 if beta > 0.995 else beta)
+
+
+def jsd_clamped(student_logits, teacher_logits, beta, least=1e-12):
+    log_q, log_p = (z.softmax(-1).clamp(min=least).log() for z in (student_logits, teacher_logits))
+    if beta in (0, 1):
+        return kl(log_p, log_q) if beta == 0 else kl(log_q, log_p)
+    log_m = (beta * log_p.exp() + (1 - beta) * log_q.exp()).log()
+    return beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m)
+
+
+def jsd_item(student_logits, teacher_logits, beta):
+    return jsd(student_logits, teacher_logits, beta).item()
+
+
+def jsd_sum(student_logits, teacher_logits, beta):
+    return jsd(student_logits, teacher_logits, beta) * student_logits[..., 0].numel()
+
+
+def jsd_in_bits(student_logits, teacher_logits, beta):
+    return jsd(student_logits, teacher_logits, beta) / math.log(2)
+
+
+def jsd_centres_in_place(student_logits, teacher_logits, beta):
+    teacher_logits -= teacher_logits.amax(-1, keepdim=True)
+    return jsd(student_logits, teacher_logits, beta)
+
+
+def jsd_rows_first(student_logits, teacher_logits, beta):
+    """A mean of the rows, each by itself, in float64 and on logits with their maximum taken off."""
+    pairs = zip(student_logits.flatten(0, -2).double(), teacher_logits.flatten(0, -2).double())
+    return torch.stack([jsd((s - s.max())[None], (t - t.max())[None], beta) for s, t in pairs]).mean()
+
+
+# --- 3.2 -------------------------------------------------------------------------------------------------------------
+
+
+def decide(p, students, made_up, missing):
+    costs = {name: (made_up * q[p < 0.002].sum() + missing * p[q < 0.002].sum()).item() for name, q in students.items()}
+    best = min(costs, key=costs.get)
+    return best, costs[best]
+
+
+def costs_of(p, students, made_up, missing, cost):
+    costs = {name: float(cost(p, q, made_up, missing)) for name, q in students.items()}
+    best = min(costs, key=costs.get)
+    return best, costs[best]
+
+
+def decide_made_up_only(p, students, made_up, missing):
+    return costs_of(p, students, made_up, missing, lambda p, q, m, n: m * q[p < 0.002].sum())
+
+
+def decide_missing_only(p, students, made_up, missing):
+    return costs_of(p, students, made_up, missing, lambda p, q, m, n: n * p[q < 0.002].sum())
+
+
+def decide_prices_exchanged(p, students, made_up, missing):
+    return decide(p, students, missing, made_up)
+
+
+def decide_masks_exchanged(p, students, made_up, missing):
+    return costs_of(p, students, made_up, missing, lambda p, q, m, n: m * p[p < 0.002].sum() + n * q[q < 0.002].sum())
+
+
+def decide_counts(p, students, made_up, missing):
+    return costs_of(p, students, made_up, missing, lambda p, q, m, n: m * (p < 0.002).sum() + n * (q < 0.002).sum())
+
+
+def decide_means(p, students, made_up, missing):
+    return costs_of(p, students, made_up, missing, lambda p, q, m, n: m * q[p < 0.002].mean() + n * p[q < 0.002].sum())
+
+
+def decide_percent(p, students, made_up, missing):
+    return costs_of(p, students, made_up, missing, lambda p, q, m, n: m * q[p < 0.2].sum() + n * p[q < 0.2].sum())
+
+
+def decide_turned_round(p, students, made_up, missing):
+    return costs_of(p, students, made_up, missing, lambda p, q, m, n: m * q[p >= 0.002].sum() + n * p[q >= 0.002].sum())
+
+
+def decide_dearest(p, students, made_up, missing):
+    costs = {name: decide(p, {name: q}, made_up, missing)[1] for name, q in students.items()}
+    return max(costs.items(), key=lambda pair: pair[1])
+
+
+def decide_first(p, students, made_up, missing):
+    name = next(iter(students))
+    return name, decide(p, {name: students[name]}, made_up, missing)[1]
+
+
+def decide_closest(p, students, made_up, missing):
+    name = min(students, key=lambda each: (p * (p.log() - students[each].log())).sum())
+    return name, decide(p, {name: students[name]}, made_up, missing)[1]
+
+
+def decide_right_name_wrong_cost(p, students, made_up, missing):
+    name, cost = decide(p, students, made_up, missing)
+    return name, 1.05 * cost
+
+
+def decide_name_only(p, students, made_up, missing):
+    return decide(p, students, made_up, missing)[0]
+
+
+def decide_cost_first(p, students, made_up, missing):
+    return decide(p, students, made_up, missing)[::-1]
+
+
+def decide_all(p, students, made_up, missing):
+    return {name: decide(p, {name: q}, made_up, missing)[1] for name, q in students.items()}
+
+
+def decide_in_place(p, students, made_up, missing):
+    p[p < 0.002] = 0.0
+    return decide(p, students, made_up, missing)
+
+
+def decide_changes_students(p, students, made_up, missing):
+    answer = decide(p, students, made_up, missing)
+    students[answer[0]].mul_(p < 0.002)
+    return answer
+
+
+def decide_by_numpy(p, students, made_up, missing):
+    p = p.numpy()
+    rows = [
+        (made_up * np.where(p < 0.002, q.numpy(), 0).sum() + missing * np.where(q.numpy() < 0.002, p, 0).sum(), name)
+        for name, q in students.items()
+    ]
+    return [min(rows)[1], min(rows)[0]]
+
+
+def decide_by_loop(p, students, made_up, missing):
+    best = None
+    for name, q in students.items():
+        cost = torch.tensor(0.0)
+        for theirs, ours in zip(p, q):
+            cost = cost + made_up * ours * (theirs < 0.002) + missing * theirs * (ours < 0.002)
+        if best is None or cost < best[1]:
+            best = name, cost
+    return best
+
+
+# --- 3.3 -------------------------------------------------------------------------------------------------------------
+
+
+def bugs():
+    return "ADEGHJ"
+
+
+def of(answer):
+    return lambda: answer
+
+
+# --- 3.4 -------------------------------------------------------------------------------------------------------------
+
+
+def rows_of(student_logits, teacher_logits):
+    log_q, log_p = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def noise(count, scale=2.0, rows=3, vocabulary=8):
+    return scale * torch.randn(rows, count, vocabulary)
+
+
+def padded_both(loss, student, teacher, mask, left, right, make=noise):
+    student, teacher = (torch.cat([make(left), z, make(right)], 1) for z in (student, teacher))
+    off = torch.zeros(len(mask), 1, dtype=torch.bool)
+    return loss(student, teacher, torch.cat([off.repeat(1, left), mask, off.repeat(1, right)], 1))
+
+
+def invariant(loss):
+    student, teacher = noise(6), noise(6)
+    mask = torch.ones(3, 6, dtype=torch.bool)
+    before = loss(student, teacher, mask)
+    after = [padded_both(loss, student, teacher, mask, left, right) for left, right in ((0, 4), (4, 0), (3, 2))]
+    return all(torch.allclose(before, value, rtol=1e-4, atol=1e-7) for value in after)
+
+
+def invariant_always(loss):
+    return True
+
+
+def invariant_never(loss):
+    return False
+
+
+def invariant_right_only(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    after = padded_both(loss, student, teacher, mask, 0, 4)
+    return torch.allclose(loss(student, teacher, mask), after, rtol=1e-4)
+
+
+def invariant_left_only(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    after = padded_both(loss, student, teacher, mask, 4, 0)
+    return torch.allclose(loss(student, teacher, mask), after, rtol=1e-4)
+
+
+def invariant_zero_padding(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    after = padded_both(loss, student, teacher, mask, 3, 3, lambda count: torch.zeros(3, count, 8))
+    return torch.allclose(loss(student, teacher, mask), after, rtol=1e-4)
+
+
+def invariant_content_only(loss):
+    student, teacher, mask = noise(9), noise(9), torch.ones(3, 9, dtype=torch.bool)
+    mask[:, :2], mask[:, 7:] = False, False
+    other = [torch.where(mask.unsqueeze(-1), z, noise(9)) for z in (student, teacher)]
+    return torch.allclose(loss(student, teacher, mask), loss(*other, mask), rtol=1e-4)
+
+
+def invariant_exact(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    after = padded_both(loss, student, teacher, mask, 3, 3)
+    return bool(loss(student, teacher, mask) == after)
+
+
+def invariant_wide(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    after = padded_both(loss, student, teacher, mask, 3, 3)
+    return torch.allclose(loss(student, teacher, mask), after, rtol=0.3)
+
+
+def invariant_absolute(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    after = padded_both(loss, student, teacher, mask, 3, 3)
+    return bool((loss(student, teacher, mask) - after).abs() < 0.05)
+
+
+def invariant_to_reference(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    after = padded_both(loss, student, teacher, mask, 3, 3)
+    return torch.allclose(rows_of(student, teacher).mean(), after, rtol=1e-4)
+
+
+def invariant_nan(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    after = padded_both(loss, student, teacher, mask, 3, 3, lambda count: torch.full((3, count, 8), math.nan))
+    return torch.allclose(loss(student, teacher, mask), after, rtol=1e-4)
+
+
+def invariant_student_padding_only(loss):
+    student, teacher, mask = noise(9), noise(9), torch.ones(3, 9, dtype=torch.bool)
+    mask[:, :2], mask[:, 7:] = False, False
+    other = torch.where(mask.unsqueeze(-1), student, noise(9))
+    return torch.allclose(loss(student, teacher, mask), loss(other, teacher, mask), rtol=1e-4)
+
+
+def invariant_copied_padding(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    student, teacher = (torch.cat([z, z], 1) for z in (student, teacher))
+    return torch.allclose(loss(student[:, :6], teacher[:, :6], mask),
+                          loss(student, teacher, torch.cat([mask, ~mask], 1)), rtol=1e-4)  # fmt: skip
+
+
+def invariant_number(loss):
+    return 1.0
+
+
+def invariant_loose(loss):
+    student, teacher, mask = noise(6), noise(6), torch.ones(3, 6, dtype=torch.bool)
+    before = loss(student, teacher, mask)
+    return all(
+        torch.allclose(before, padded_both(loss, student, teacher, mask, *ends), rtol=0.01) for ends in ((0, 4), (4, 0))
+    )
+
+
+def invariant_by_ratio(loss):
+    """Grows the padding one position at a time, on a batch that is padded already."""
+    student, teacher, mask = noise(5), noise(5), torch.ones(3, 5, dtype=torch.bool)
+    mask[0, :2] = mask[1, 3:] = False
+    value = loss(student, teacher, mask).double()
+    for left, right in ((1, 0), (0, 1), (2, 2), (0, 9), (9, 0)):
+        other = padded_both(loss, student, teacher, mask, left, right).double()
+        if abs(other / value - 1) > 1e-4:
+            return False
+    return torch.tensor(True)
+
+
+def invariant_numpy(loss):
+    """Compares three paddings with each other, and returns numpy's bool."""
+    student, teacher, mask = noise(7), noise(7), torch.ones(3, 7, dtype=torch.bool)
+    values = [float(padded_both(loss, student, teacher, mask, *ends)) for ends in ((0, 0), (5, 0), (0, 5), (3, 8))]
+    return np.bool_(np.ptp(values) <= 1e-4 * abs(values[0]))
+
+
 # --- 3.5 -------------------------------------------------------------------------------------------------------------
 
 
 def repaired(
     student_logits, teacher_logits, labels, alpha, T, *, shift=True, mask_soft=True, by="tokens", squared=True,
-    entropy_off=True, detach=True, refuse=True, hard_temperature=False, teacher_temperature=True, reverse=False,
-    swap=False, hard_by="tokens", of_softmax=False, least=0.0,
+    entropy_off=True, detach=True, refuse=True, hard_temperature=False, teacher_temperature=True, forward=False,
+    swap=False, weight_detached=False, hard_by="tokens", of_softmax=False, least=0.0,
 ):  # fmt: skip
     """The right answer; each switch puts one mistake back."""
     if refuse and student_logits.shape[-1] != teacher_logits.shape[-1]:
@@ -422,9 +465,10 @@ def repaired(
     log_p = (teacher_logits / (T if teacher_temperature else 1)).log_softmax(-1)
     if of_softmax:
         log_q, log_p = log_q.exp().clamp(min=least).log(), log_p.exp().clamp(min=least).log()
-    if reverse:
+    if forward:
         log_q, log_p = log_p, log_q
-    rows = (log_p.exp() * ((log_p if entropy_off else 0) - log_q)).sum(-1)
+    weight = log_q.exp().detach() if weight_detached else log_q.exp()
+    rows = (weight * ((log_q if entropy_off else 0) - log_p)).sum(-1)
     kept = rows * (mask if mask_soft else torch.ones_like(mask))
     if by == "tokens":
         soft = kept.sum() / (mask.sum() if mask_soft else mask.numel())
@@ -458,7 +502,7 @@ def repaired_by_selection(student_logits, teacher_logits, labels, alpha, T):
         raise ValueError("one vocabulary is needed")
     kept = labels[:, 1:] != -100
     z, t = student_logits[:, :-1][kept], teacher_logits.detach()[:, :-1][kept]
-    soft = F.kl_div((z / T).log_softmax(-1), (t / T).log_softmax(-1), reduction="batchmean", log_target=True)
+    soft = F.kl_div((t / T).log_softmax(-1), (z / T).log_softmax(-1), reduction="batchmean", log_target=True)
     return alpha * T**2 * soft + (1 - alpha) * F.cross_entropy(z, labels[:, 1:][kept])
 
 
@@ -466,64 +510,125 @@ def naive(student_logits, teacher_logits, labels, alpha, T):
     size = min(student_logits.shape[-1], teacher_logits.shape[-1])
     student_logits, teacher_logits = student_logits[..., :size], teacher_logits[..., :size]
     log_q, p = F.log_softmax(student_logits / T, dim=-1), F.softmax(teacher_logits / T, dim=-1)
-    soft = F.kl_div(log_q, p, reduction="batchmean")
+    soft = -(p * log_q).sum() / len(labels)
     hard = F.cross_entropy(student_logits.flatten(0, 1), labels.flatten())
     return alpha * soft + (1 - alpha) * hard
 
 
-RIGHT = {"3.1": reverse, "3.2": masked, "3.3": invariant, "3.4": jsd, "3.5": repaired}
-ALSO_RIGHT = {"3.2": [masked_filled_first], "3.4": [jsd_by_kl_div], "3.5": [repaired_by_selection]}
+def repaired_by_the_package(student_logits, teacher_logits, labels, alpha, T):
+    z, targets, mask = losses.align_next_token(student_logits, labels)
+    soft = losses.reverse_kl(z, teacher_logits.detach()[:, :-1], mask, T)
+    return alpha * T**2 * soft + (1 - alpha) * F.cross_entropy(z.flatten(0, 1), targets.flatten())
+
+
+def repaired_changes_labels(student_logits, teacher_logits, labels, alpha, T):
+    answer = repaired(student_logits, teacher_logits, labels, alpha, T)
+    labels[labels == -100] = 0
+    return answer
+
+
+def repaired_divides_in_place(student_logits, teacher_logits, labels, alpha, T):
+    with torch.no_grad():
+        teacher_logits /= T
+    return repaired(student_logits, teacher_logits * T, labels, alpha, T)
+
+
+def the_sound_one(student_logits, teacher_logits, labels, alpha, T):
+    return lesson03.sound_loss(student_logits, teacher_logits, labels, alpha, T)
+
+
+# --- 3.6 -------------------------------------------------------------------------------------------------------------
+
+
+def diagnose(log):
+    start, fall = log["soft"][0] / log["kl"][0], log["soft"][-1] / log["soft"][0]
+    if fall > 0.8:
+        return "entropy"
+    if start > 5:
+        return "batch"
+    if start < 0.5:
+        return "temperature"
+    return "shift" if log["kl"][-1] > 0.3 * log["kl"][0] else "sound"
+
+
+def diagnose_always(log):
+    return "sound"
+
+
+def diagnose_no_kl(log):
+    soft = log["soft"]
+    return "batch" if soft[0] > 5 else "temperature" if soft[0] < 0.5 else "shift" if soft[-1] > 0.1 else "sound"
+
+
+def diagnose_batch_first(log):
+    return "batch" if log["soft"][0] > 5 * log["kl"][0] else diagnose(log)
+
+
+def diagnose_entropy_by_size(log):
+    return "entropy" if log["soft"][0] > 5 * log["kl"][0] else diagnose(log)
+
+
+def diagnose_no_shift(log):
+    answer = diagnose(log)
+    return "sound" if answer == "shift" else answer
+
+
+def diagnose_no_temperature(log):
+    answer = diagnose(log)
+    return "sound" if answer == "temperature" else answer
+
+
+def diagnose_turned_round(log):
+    answer = diagnose(log)
+    return {"batch": "temperature", "temperature": "batch"}.get(answer, answer)
+
+
+def diagnose_by_hard(log):
+    return "shift" if log["hard"][-1] < log["hard"][0] else diagnose(log)
+
+
+def diagnose_letter(log):
+    return {"sound": "A", "entropy": "B", "batch": "C", "shift": "D", "temperature": "E"}[diagnose(log)]
+
+
+def diagnose_with_capital(log):
+    return diagnose(log).capitalize()
+
+
+def diagnose_sorts(log):
+    log["soft"].sort(reverse=True)
+    return diagnose(log)
+
+
+def diagnose_by_logarithms(log):
+    soft, hard, kl = (np.log(log[name]) for name in ("soft", "hard", "kl"))
+    if kl[-1] - kl[0] > -1:
+        return "shift"
+    if soft[-1] - soft[0] > -0.3:
+        return "entropy"
+    return ["temperature", "sound", "batch"][int(soft[0] - kl[0] > -0.7) + int(soft[0] - kl[0] > 1.6)]
+
+
+def diagnose_by_curves(log):
+    soft, hard, kl = (torch.tensor(log[name]) for name in ("soft", "hard", "kl"))
+    if (soft > 0.7 * soft[0]).all():
+        return "entropy"
+    if kl[-3:].mean() > 0.4 * kl[0]:
+        return "shift"
+    return "batch" if soft[0] > 4 else "temperature" if soft[0] < 0.7 else "sound"
+
+
+RIGHT = {"3.1": jsd, "3.2": decide, "3.3": bugs, "3.4": invariant, "3.5": repaired, "3.6": diagnose}
+ALSO_RIGHT = {
+    "3.1": [jsd_by_kl_div, jsd_rows_first],
+    "3.2": [decide_by_numpy, decide_by_loop],
+    "3.3": [of({"A", "D", "E", "G", "H", "J"}), of("j, h, g, e, d, a"), of(["AD", "EG", "HJ"])],
+    "3.4": [invariant_by_ratio, invariant_numpy],
+    "3.5": [repaired_by_selection, repaired_by_the_package],
+    "3.6": [diagnose_by_logarithms, diagnose_by_curves],
+}
 WRONG = {
     "3.1": [
-        reverse_hides_nan,
-        reverse_forward,
-        reverse_arguments_of_kl_div,
-        reverse_mean_over_classes,
-        reverse_batchmean,
-        reverse_sum,
-        reverse_cross_entropy,
-        reverse_sign,
-        reverse_bits,
-        reverse_underflows,
-        reverse_clamped,
-        reverse_detached,
-        reverse_item,
-        reverse_on_logits,
-    ],
-    "3.2": [
-        masked_over_everything,
-        masked_divides_by_all,
-        masked_divides_by_batch,
-        masked_zeroes_logits,
-        masked_each_sequence,
-        masked_multiplies,
-        masked_kl_div_mean,
-        masked_reverse,
-        masked_cross_entropy,
-        masked_by_length,
-        masked_inverted,
-        masked_shifted,
-        masked_where,
-        masked_rows_afterwards,
-        masked_nan_to_num,
-    ],
-    "3.3": [
-        invariant_always,
-        invariant_never,
-        invariant_right_only,
-        invariant_left_only,
-        invariant_zero_padding,
-        invariant_content_only,
-        invariant_exact,
-        invariant_wide,
-        invariant_absolute,
-        invariant_to_reference,
-        invariant_nan,
-        invariant_student_padding_only,
-        invariant_copied_padding,
-        invariant_number,
-    ],
-    "3.4": [
         jsd_no_ends,
         jsd_ends_exchanged,
         jsd_exchanged,
@@ -541,9 +646,67 @@ WRONG = {
         jsd_batchmean,
         jsd_epsilon,
         jsd_epsilon_everywhere,
+        jsd_small_beta_is_forward,
+        jsd_clamped,
+        jsd_item,
+        jsd_sum,
+        jsd_in_bits,
+        jsd_centres_in_place,
+    ],
+    "3.2": [
+        decide_made_up_only,
+        decide_missing_only,
+        decide_prices_exchanged,
+        decide_masks_exchanged,
+        decide_counts,
+        decide_means,
+        decide_percent,
+        decide_turned_round,
+        decide_dearest,
+        decide_first,
+        decide_closest,
+        decide_right_name_wrong_cost,
+        decide_name_only,
+        decide_cost_first,
+        decide_all,
+        decide_in_place,
+        decide_changes_students,
+    ],
+    "3.3": [
+        of("ADEGH"),
+        of("ADEGHJB"),
+        of("ABCDEFGHIJKL"),
+        of({"A", "D", "E", "F", "G", "H", "J"}),
+        of("ADEGHK"),
+        of("GHJL"),
+        of("I"),
+        of("ADEGHJM"),
+        of([1, 4, 5, 7, 8, 10]),
+        of(6),
+        of(""),
+    ],
+    "3.4": [
+        invariant_always,
+        invariant_never,
+        invariant_right_only,
+        invariant_left_only,
+        invariant_zero_padding,
+        invariant_content_only,
+        invariant_exact,
+        invariant_wide,
+        invariant_absolute,
+        invariant_to_reference,
+        invariant_nan,
+        invariant_student_padding_only,
+        invariant_copied_padding,
+        invariant_number,
+        invariant_loose,
     ],
     "3.5": [
         naive,
+        the_sound_one,
+        repaired_changes_labels,
+        repaired_divides_in_place,
         broken(shift=False),
         broken(shift="back"),
         broken(shift="roll"),
@@ -559,10 +722,24 @@ WRONG = {
         broken(refuse=False),
         broken(hard_temperature=True),
         broken(teacher_temperature=False),
-        broken(reverse=True),
+        broken(forward=True),
+        broken(weight_detached=True),
         broken(swap=True),
         broken(hard_by="sequences"),
         broken(of_softmax=True),
         broken(of_softmax=True, least=1e-12),
+    ],
+    "3.6": [
+        diagnose_always,
+        diagnose_no_kl,
+        diagnose_batch_first,
+        diagnose_entropy_by_size,
+        diagnose_no_shift,
+        diagnose_no_temperature,
+        diagnose_turned_round,
+        diagnose_by_hard,
+        diagnose_letter,
+        diagnose_with_capital,
+        diagnose_sorts,
     ],
 }

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 # --- 4.1 -------------------------------------------------------------------------------------------------------------
@@ -61,6 +62,56 @@ def target_sign(student_logits, ids, counts):
     return -target_loss(student_logits, ids, counts)
 
 
+def target_total_of_the_first_row(student_logits, ids, counts):
+    return -(counts / counts[0].sum() * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
+
+
+def target_total_of_the_batch(student_logits, ids, counts):
+    return -(counts * student_logits.log_softmax(-1).gather(-1, ids)).sum() / counts.sum()
+
+
+def target_scatter(student_logits, ids, counts):
+    order = counts.argsort(dim=-1, descending=True, stable=True)
+    target = torch.zeros_like(student_logits)
+    for column in order.T:  # the padding, id 0 and count 0, is written last
+        rows = torch.arange(len(ids))
+        target[rows, ids[rows, column]] = counts[rows, column]
+    target = target / target.sum(-1, keepdim=True).clamp(min=1e-9)
+    return -(target * student_logits.log_softmax(-1)).sum(-1).mean()
+
+
+def target_skips_id_0(student_logits, ids, counts):
+    return target_loss(student_logits, ids, counts.masked_fill(ids == 0, 1e-9))
+
+
+def target_changes_the_counts(student_logits, ids, counts):
+    counts /= counts.sum(-1, keepdim=True)
+    return -(counts * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
+
+
+def target_with_a_small_constant(student_logits, ids, counts):
+    log_q = (student_logits.softmax(-1) + 1e-12).log().gather(-1, ids)
+    return -(counts / counts.sum(-1, keepdim=True) * log_q).sum(-1).mean()
+
+
+def target_weighs_rows_by_draws(student_logits, ids, counts):
+    rows = -(counts / counts.sum(-1, keepdim=True) * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1)
+    return (rows * counts.sum(-1)).sum() / counts.sum()
+
+
+def target_largest_only(student_logits, ids, counts):
+    best = ids.gather(-1, counts.argmax(-1, keepdim=True)).squeeze(-1)
+    return torch.nn.functional.cross_entropy(student_logits, best)
+
+
+def target_token_by_token(student_logits, ids, counts):
+    total = 0.0
+    for z, own, count in zip(student_logits, ids.tolist(), counts.tolist()):
+        log_q = z.log_softmax(-1)
+        total = total - sum(c * log_q[token] for token, c in zip(own, count)) / sum(count)
+    return total / len(ids)
+
+
 # --- 4.2 -------------------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +145,37 @@ def lost_sum(p, k):
 def lost_mean_over_tokens(p, k):
     mass, ids = p.topk(k, dim=-1)
     return (p - torch.zeros_like(p).scatter(-1, ids, mass / mass.sum(-1, keepdim=True))).abs().mean()
+
+
+def lost_by_threshold(p, k):
+    kept = torch.where(p >= p.topk(k, dim=-1).values[:, -1:], p, 0.0)
+    return 0.5 * (p - kept / kept.sum(-1, keepdim=True)).abs().sum(-1).mean()
+
+
+def lost_in_place(p, k):
+    answer = lost(p, k)
+    p[p < p.topk(k, dim=-1).values[:, -1:]] = 0.0
+    return answer
+
+
+def lost_first_k(p, k):
+    return 1 - p[:, :k].sum(-1).mean()
+
+
+def lost_smallest(p, k):
+    return p.sort(-1).values[:, :k].sum(-1).mean()
+
+
+def lost_largest_row(p, k):
+    return (1 - p.topk(k, dim=-1).values.sum(-1)).max()
+
+
+def lost_by_numpy(p, k):
+    return np.sort(np.asarray(p), axis=-1)[:, : p.shape[1] - k].sum(-1).mean()
+
+
+def lost_in_a_loop(p, k):
+    return sum(1 - sum(sorted(row, reverse=True)[:k]) for row in p.tolist()) / len(p)
 
 
 # --- 4.3 -------------------------------------------------------------------------------------------------------------
@@ -207,6 +289,41 @@ def tail_sum(student_logits, ids, probabilities):
     return tail_kl(student_logits, ids, probabilities) * len(ids)
 
 
+def tail_of_the_teacher_clamped(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1)
+    listed = (probabilities * (probabilities.log() - log_q.gather(-1, ids))).sum(-1)
+    rest_p = (1 - probabilities.sum(-1)).clamp(min=0.01)
+    return (listed + rest_p * (rest_p.log() - log_q.scatter(-1, ids, -math.inf).logsumexp(-1))).mean()
+
+
+def tail_in_place(student_logits, ids, probabilities):
+    answer = tail_kl(student_logits, ids, probabilities)
+    probabilities /= probabilities.sum(-1, keepdim=True)
+    return answer
+
+
+def tail_log_of_softmax(student_logits, ids, probabilities):
+    q = student_logits.softmax(-1)
+    listed = (probabilities * (probabilities.log() - q.gather(-1, ids).log())).sum(-1)
+    rest_p = 1 - probabilities.sum(-1)
+    return (listed + rest_p * (rest_p.log() - q.scatter(-1, ids, 0.0).sum(-1).log())).mean()
+
+
+def tail_without_its_weight(student_logits, ids, probabilities):
+    log_q = student_logits.log_softmax(-1)
+    listed = (probabilities * (probabilities.log() - log_q.gather(-1, ids))).sum(-1)
+    rest_p = 1 - probabilities.sum(-1)
+    return (listed + rest_p.log() - log_q.scatter(-1, ids, -math.inf).logsumexp(-1)).mean()
+
+
+def tail_over_outcomes(student_logits, ids, probabilities):
+    return tail_kl(student_logits, ids, probabilities) / (ids.shape[-1] + 1)
+
+
+def tail_sorted_by_the_student(student_logits, ids, probabilities):
+    return tail_kl(student_logits, student_logits.topk(ids.shape[-1], dim=-1).indices, probabilities)
+
+
 # --- 4.4 -------------------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +364,34 @@ def draws_root(p, error):
 
 def draws_worst_case(p, error):
     return math.ceil(0.25 / error**2)
+
+
+def draws_one_more(p, error):
+    return int(p * (1 - p) / error**2) + 1
+
+
+def draws_of_a_half(p, error):
+    return math.ceil(p * (1 - p) / error**2 / 2)
+
+
+def draws_of_two_errors(p, error):
+    return math.ceil(4 * p * (1 - p) / error**2)
+
+
+def draws_of_a_count(p, error):
+    return math.ceil(p * (1 - p) * error**2)
+
+
+def draws_of_the_others(p, error):
+    return math.ceil((1 - p) / (p * error**2))
+
+
+def draws_by_numpy(p, error):
+    return np.ceil(p * (1 - p) / error**2)
+
+
+def draws_by_roots(p, error):
+    return math.ceil((math.sqrt(p * (1 - p)) / error) ** 2)
 
 
 # --- 4.5 -------------------------------------------------------------------------------------------------------------
@@ -295,16 +440,76 @@ def best_forgets_diverged(scores):
     return best, min(finite) < best < max(finite)
 
 
+def best_deletes_in_place(scores):
+    ends = min(scores), max(scores)
+    for rate in list(scores):
+        if math.isnan(scores[rate]):
+            del scores[rate]
+    best = min(scores, key=scores.get)
+    return best, best not in ends
+
+
+def best_kl_in_place_of_rate(scores):
+    best, settled = best_rate(scores)
+    return scores[best], settled
+
+
+def best_turned_round(scores):
+    return best_rate(scores)[::-1]
+
+
+def best_place(scores):
+    best, settled = best_rate(scores)
+    return sorted(scores).index(best), settled
+
+
+def best_as_text(scores):
+    best, settled = best_rate(scores)
+    return best, str(settled)
+
+
+def best_settled_by_value(scores):
+    best, _ = best_rate(scores)
+    return best, scores[best] < 2.1
+
+
+def best_never_settled(scores):
+    return best_rate(scores)[0], False
+
+
+def best_by_numpy(scores):
+    rates = np.array(sorted(scores))
+    place = np.nanargmin([scores[rate] for rate in rates])
+    return rates[place], np.bool_(0 < place < len(rates) - 1)
+
+
+def best_in_a_loop(scores):
+    best = None
+    for rate, kl in scores.items():
+        if kl == kl and (best is None or kl < scores[best]):
+            best = rate
+    yield best
+    yield any(rate < best for rate in scores) and any(rate > best for rate in scores)
+
+
 RIGHT = {"4.1": target_loss, "4.2": lost, "4.3": tail_kl, "4.4": draws_needed, "4.5": best_rate}
 ALSO_RIGHT = {
-    "4.1": [target_loss_dense],
-    "4.2": [lost_by_definition],
+    "4.1": [target_token_by_token, target_loss_dense],
+    "4.2": [lost_by_numpy, lost_in_a_loop, lost_by_definition],
     "4.3": [tail_kl_joined, tail_kl_row_by_row],
-    "4.4": [draws_by_counting],
-    "4.5": [best_rate_with_infinity],
+    "4.4": [draws_by_numpy, draws_by_roots, draws_by_counting],
+    "4.5": [best_by_numpy, best_in_a_loop, best_rate_with_infinity],
 }
 WRONG = {
     "4.1": [
+        target_total_of_the_first_row,
+        target_total_of_the_batch,
+        target_scatter,
+        target_skips_id_0,
+        target_changes_the_counts,
+        target_with_a_small_constant,
+        target_weighs_rows_by_draws,
+        target_largest_only,
         target_not_divided,
         target_sum,
         target_uniform,
@@ -316,8 +521,25 @@ WRONG = {
         target_kl,
         target_fifty,
     ],
-    "4.2": [lost_without_half, lost_without_renormalising, lost_kept, lost_sum, lost_mean_over_tokens],
+    "4.2": [
+        lost_by_threshold,
+        lost_in_place,
+        lost_first_k,
+        lost_smallest,
+        lost_largest_row,
+        lost_without_half,
+        lost_without_renormalising,
+        lost_kept,
+        lost_sum,
+        lost_mean_over_tokens,
+    ],
     "4.3": [
+        tail_of_the_teacher_clamped,
+        tail_in_place,
+        tail_log_of_softmax,
+        tail_without_its_weight,
+        tail_over_outcomes,
+        tail_sorted_by_the_student,
         tail_forgotten,
         tail_naive,
         tail_both_renormalised,
@@ -333,6 +555,33 @@ WRONG = {
         tail_sum_of_others,
         tail_detached_where_sure,
     ],
-    "4.4": [draws_floor, draws_rounded, draws_exact, draws_poisson, draws_not_squared, draws_root, draws_worst_case],
-    "4.5": [best_with_nan, best_highest, best_in_list_order, best_always_settled, best_alone, best_forgets_diverged],
+    "4.4": [
+        draws_one_more,
+        draws_of_a_half,
+        draws_of_two_errors,
+        draws_of_a_count,
+        draws_of_the_others,
+        draws_floor,
+        draws_rounded,
+        draws_exact,
+        draws_poisson,
+        draws_not_squared,
+        draws_root,
+        draws_worst_case,
+    ],
+    "4.5": [
+        best_deletes_in_place,
+        best_kl_in_place_of_rate,
+        best_turned_round,
+        best_place,
+        best_as_text,
+        best_settled_by_value,
+        best_never_settled,
+        best_with_nan,
+        best_highest,
+        best_in_list_order,
+        best_always_settled,
+        best_alone,
+        best_forgets_diverged,
+    ],
 }

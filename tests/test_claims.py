@@ -432,3 +432,22 @@ def test_two_tables_are_paired_by_seed(tmp_path):
     there = Comparison("here", "toy + more", "score", "a", "c")
     expected = results.per_seed(results.load("toy", tmp_path), "score", "a").mean() - 0.5
     assert there.interval(tmp_path).estimate == pytest.approx(expected)
+
+
+def test_a_test_is_stated_before_its_runs_and_joins_the_ledger_with_them(tmp_path, monkeypatch, capsys):
+    write(tmp_path, SURELY)
+    later = replace(BETTER, setting="toy, later", experiment="not-yet")
+    claim = Claim("C1", "It is better", "somebody 2020", "01", (BETTER,), (later,))
+    monkeypatch.setattr(claims, "every", lambda: [claim])
+    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path / ("" if device == "cpu" else device))
+    assert [row["setting"] for row in claims.ledger()] == [BETTER.setting]
+    assert claims.waiting() == [("C1", "toy, later")]
+    claims.main([])
+    assert capsys.readouterr().out.endswith("stated and not yet run: C1 toy, later\n")
+    write(tmp_path, SURELY, "not-yet")
+    assert [row["setting"] for row in claims.ledger()] == [BETTER.setting, "toy, later"] and not claims.waiting()
+
+
+def test_every_claims_main_test_has_been_run():
+    folder = results.recorded_folder()
+    assert all(test.recorded(folder) for claim in claims.every() for test in claim.main)

@@ -16,11 +16,12 @@ from distill_lessons.course.experiments import (
     lesson01_language,
     on_digits,
     on_multiplication,
+    on_reviews,
     on_smollm,
     study,
 )
 from distill_lessons.course.results import Experiment
-from distill_lessons.pairs import digits
+from distill_lessons.pairs import digits, reviews
 
 LESSONS = "distill_lessons.course.experiments"
 
@@ -265,6 +266,130 @@ def test_every_arm_of_a_table_ran_at_the_rate_that_its_search_found(name):
     recorded = results.load(table.name)
     for arm in search.arms:
         assert set(results.per_seed(recorded, "learning_rate", arm)) == {study.found_rate(name, arm)}, arm
+
+
+def scored(arm, seed, rate, split):
+    """Best at 0.004 on validation, where 0.002 is as good as; on test prompts any rate is."""
+    return {
+        "accuracy": {0.001: 0.1, 0.002: 0.79, 0.004: 0.8, 0.008: 0.2}[rate] + 0.05 * (seed % 2),
+        "split": len(split),
+    }
+
+
+def test_every_arm_is_run_at_its_chosen_rate_on_seeds_that_its_search_has_not_seen(tmp_path, monkeypatch):
+    search, runs = study.at_chosen_rates(
+        "z-rates",
+        "z",
+        ("a", "b"),
+        (0.001, 0.002, 0.004, 0.008),
+        scored,
+        (3, 4),
+        beside={"teacher": lambda seed: {"accuracy": seed}},
+        groups=lambda: ["x"],
+    )
+    assert (search.seeds, runs.seeds, runs.arms) == (study.SEARCH_SEEDS, (3, 4), ("teacher", "a", "b"))
+    assert search.module == runs.module == __name__ and search.run("b at 0.004", 100)["split"] == len("validation")
+    rows = [(arm, seed, "accuracy", search.run(arm, seed)["accuracy"]) for arm in search.arms for seed in search.seeds]
+    table_of(tmp_path, "z-rates", [row for row in rows if row[0] != "b at 0.001"])
+    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path)
+    assert study.rates_of("z-rates", "a") == [0.001, 0.002, 0.004, 0.008]
+    assert runs.run("a", 4) == scored("a", 4, 0.002, "test") | {"learning_rate": 0.002}
+    assert runs.run("teacher", 4) == {"accuracy": 4} and runs.groups() == ["x"]
+    with pytest.raises(ValueError, match="b: the rate 0.002 is an end of the grid"):
+        runs.run("b", 4)
+
+
+ON_REVIEWS = ("lesson01-reviews", "lesson02-reviews", "lesson03-reviews", "lesson14-reviews")
+
+
+@pytest.mark.parametrize("name", ON_REVIEWS)
+def test_every_student_on_reviews_ran_at_the_rate_that_three_seeds_chose_of_one_grid(name):
+    table, searched = results.load(name), results.load(f"{name}-rates")
+    assert set(searched.seed) == set(study.SEARCH_SEEDS) and set(table.seed) == set(range(10))
+    shared = study.rates_of("lesson02-reviews-rates", "soft")
+    arms = {arm.rpartition(" at ")[0] for arm in searched.arm}
+    for arm in arms:
+        rates = study.rates_of(f"{name}-rates", arm)
+        assert rates == shared
+        chosen = study.chosen_rate(searched, arm, rates, "accuracy")
+        assert set(results.per_seed(table, "learning_rate", arm)) == {chosen}, arm
+
+
+# --- What several lessons do on reviews -------------------------------------------------------------------------------
+
+
+def test_shuffled_doubts_are_the_same_doubts_at_other_sentences_of_the_same_answer():
+    soft = on_reviews.soft(on_reviews.drawn(0, 400))
+    moved, answer = on_reviews.permuted(soft, 1), soft.argmax(-1)
+    assert torch.equal(moved.argmax(-1), answer) and (moved != soft).any(-1).float().mean() > 0.9
+    for kind in (0, 1):
+        assert torch.equal(moved[answer == kind].sort(0).values, soft[answer == kind].sort(0).values)
+    assert not torch.equal(moved, on_reviews.permuted(soft, 2))
+
+
+def test_smoothed_answers_are_as_sure_as_the_teacher_on_average_and_equally_sure_each():
+    soft = on_reviews.soft(on_reviews.drawn(0, 400))
+    smoothed = on_reviews.smoothed(soft)
+    assert torch.equal(smoothed.argmax(-1), soft.argmax(-1))
+    torch.testing.assert_close(smoothed.amax(-1), soft.amax(-1).mean().expand(400))
+    torch.testing.assert_close(on_reviews.answers(torch.tensor([1, 0]), 0.2), torch.tensor([[0.1, 0.9], [0.9, 0.1]]))
+
+
+def test_a_seeds_sentences_are_of_the_pool_its_own_and_the_first_of_more():
+    pool = {*reviews.pool(on_reviews.TEACHER)}
+    every, few = on_reviews.drawn(3), on_reviews.drawn(3, 640)
+    assert len({*every}) == 5000 and {*every} <= pool and (every[:640] == few).all()
+    assert {*on_reviews.drawn(4, 640)} != {*few}
+
+
+def test_peoples_shares_are_those_of_the_raters():
+    places = on_reviews.drawn(0, 50)
+    shares = on_reviews.people_soft(places)
+    for place, (no, yes) in zip(places, shares.tolist()):
+        ratings = reviews.sentences()["ratings"].iloc[place]
+        assert yes == pytest.approx(np.mean([(r > 0) + (r == 0) / 2 for r in ratings]), abs=1e-6)
+        assert no + yes == pytest.approx(1)
+
+
+def test_a_students_scores_are_held_against_people_and_its_errors_against_the_teachers():
+    places = reviews.places("test")
+    labels, theirs = reviews.labels()[places], reviews.logits(on_reviews.TEACHER)[places]
+    wrong = theirs.argmax(-1) != labels
+    # A student that is sure of people's answers, but at half the teacher's errors sides with the teacher.
+    repeated = wrong.nonzero().squeeze(-1)[::2]
+    answers = labels.clone()
+    answers[repeated] = 1 - answers[repeated]
+    found = on_reviews.score(3.0 * torch.nn.functional.one_hot(answers, 2).float(), places)
+    assert np.mean(found["accuracy"]) == pytest.approx(1 - len(repeated) / 3000)
+    assert np.mean(found["copied"]) == pytest.approx(len(repeated) / wrong.sum().item(), abs=1e-6)
+    confidence = 1 / (1 + np.exp(-3))
+    assert np.mean(found["overconfidence"]) == pytest.approx(confidence - np.mean(found["accuracy"]), abs=1e-6)
+    assert found["agreement"] == pytest.approx((answers == theirs.argmax(-1)).float().mean().item())
+    same = on_reviews.score(theirs, places)
+    assert (same["agreement"], np.mean(same["copied"])) == (1, pytest.approx(1)) and abs(same["kl"]) < 1e-6
+    assert same["transfer ratio"] == pytest.approx(1) and 0.5 < same["rank"] < 1
+    groups = on_reviews.groups()
+    assert (
+        len(groups) == 3000 and len(set(groups)) < 3000 and all(len(found[m]) == 3000 for m in ("accuracy", "copied"))
+    )
+
+
+def test_a_student_on_reviews_minimises_t_squared_times_the_cross_entropy_to_its_targets(monkeypatch):
+    seen = {}
+
+    def fit(model, inputs, labels, loss, teacher, **how):
+        seen.update(loss=loss, targets=teacher(inputs[:3]), how=how, inputs=inputs)
+        return model
+
+    monkeypatch.setattr(on_reviews.training, "fit", fit)
+    targets = torch.tensor([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]])
+    places = on_reviews.drawn(0, 3)
+    on_reviews.learn("bag", places, targets, 0.01, 5, temperature=3.0, steps=7)
+    z = torch.randn(3, 2)
+    expected = -9 * (targets * (z / 3).log_softmax(-1)).sum(-1).mean()
+    torch.testing.assert_close(seen["loss"](z, seen["targets"], None), expected)
+    assert (seen["how"]["steps"], seen["how"]["learning_rate"], seen["how"]["seed"]) == (7, 0.01, 5)
+    assert torch.equal(seen["inputs"], on_reviews.inputs("bag")[places])
 
 
 # --- What several lessons do on digits ---------------------------------------------------------------------------------------

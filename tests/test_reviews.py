@@ -526,23 +526,6 @@ def test_people_who_are_divided_set_one():
 
 
 @asked
-def test_a_diet_is_what_it_is_called(frame):
-    splits = frame["split"].to_numpy()
-    few, labels, none = reviews_card.diet("640 labels", 3)
-    assert (few == pair.labelled(640)).all() and none is None and torch.equal(labels, pair.labels()[few])
-    places, _, logits = reviews_card.diet("soft", 3)
-    assert (
-        len({*places}) == 5000
-        and {*splits[places]} == {"pool"}
-        and torch.equal(logits, pair.logits("tuned-640")[places])
-    )
-    for arm, answers in (("hard", logits.argmax(1)), ("people", pair.labels()[places])):
-        same, labels, none = reviews_card.diet(arm, 3)
-        assert (same == places).all() and torch.equal(labels, answers) and none is None
-    assert {*reviews_card.diet("soft", 4)[0]} != {*places}
-
-
-@asked
 def test_the_card_states_what_was_measured(card):
     text = (runtime.data_folder() / "reviews" / "README.md").read_text(encoding="utf-8")
     for name in pair.stored():
@@ -550,9 +533,6 @@ def test_the_card_states_what_was_measured(card):
         said = [float(cell.split("[")[0]) for cell in line.split("|")[3:-1]]
         wanted = [100 * card["teachers"][name][source]["accuracy"] for source in ("case", *COUNTS)]
         assert np.abs(np.array(said) - wanted).max() < 0.051
-    for name, one in card["students"].items():
-        (line,) = [line for line in text.splitlines() if line.startswith(f"| {name} |")]
-        assert f"{100 * np.mean(one['test']):.1f}" in line and f"{one['rate']:g}" in line
     for name, one in card["people"].items():
         (line,) = [line for line in text.splitlines() if line.startswith(f"| {name} | {one['sentences']:,} |")]
         for kind in ("ceiling", "halves", "one"):

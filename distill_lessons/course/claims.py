@@ -150,15 +150,13 @@ def plans(experiment: str) -> list[str]:
 def ledger(lesson: str | int | None = None, folder: str | Path | None = None) -> list[Row]:
     """All claims, judged, in order of their number; or those of one lesson: 1, "1", "01" and "lesson01" are the same.
 
-    The correction for many tests is always over the whole ledger. In another folder of results not everything may be
-    recorded: tests are left out there whose tables are missing, and a premise may be judged by the course's own.
+    The correction for many tests is always over the whole ledger. A test is stated before its runs, and is left out while
+    its tables are not there (`waiting`); in another folder of results a premise may be judged by the course's own.
 
     Raises:
         ValueError: no claim is tested in that lesson; says in which there are some.
     """
-    chosen = every()
-    if folder is not None:
-        chosen = [_recorded(claim, Path(folder)) for claim in chosen]
+    chosen = [_recorded(claim, Path(folder or results.recorded_folder())) for claim in every()]
     rows = _finish([row for claim in chosen for row in judge(claim, folder)])
     if folder is None:
         _other_device(rows)
@@ -177,6 +175,13 @@ def _other_device(rows):
     for row in rows:
         if row["role"] == "main" and opposed(row["verdict"], found.get(_key(row), "")):
             row["against"].append("the same on a GPU")
+
+
+def waiting() -> list[tuple[str, str]]:
+    """The tests that are stated and not yet run: claim and setting."""
+    folder = results.recorded_folder()
+    return [(claim.id, test.setting) for claim in every() for test in (*claim.main, *claim.moderators)
+            if not test.recorded(folder)]  # fmt: skip
 
 
 def _recorded(claim, folder):
@@ -361,6 +366,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(table(rows), end="")
     else:
         print(markdown(rows) if options.markdown else report(rows))
+        if not options.markdown and not options.lesson and (stated := waiting()):
+            print("\n" + "\n".join(_wrapped(f"stated and not yet run: {'; '.join(map(' '.join, stated))}", "")))
 
 
 if __name__ == "__main__":

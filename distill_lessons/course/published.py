@@ -37,6 +37,29 @@ def better_teacher(table, teacher, best, words="the teacher beats the best stude
     return Premise(words, digits("digits", table, "accuracy", teacher, best, least=0.0))
 
 
+KINDS = (("bag", "a bag of words"), ("gru", "a recurrent net"), ("transformer", "a transformer"))
+RANK = "a hundredth of a correlation is less than twenty raters can tell"
+DAY = "a point is 400 of the case's 40,000 sentences a day"
+
+
+def reviews(setting, table, metric, arm, other=None, **more):
+    """A test on the sentences that people rated, of at least a point unless it says otherwise."""
+    rates = f"{table.split(' + ')[0]}-rates"
+    return Comparison(setting, table, metric, arm, other, **{"least": 0.01, "why": DAY, "rates": rates} | more)
+
+
+# A teacher that has read 640 labels, and what a student makes of the same 640.
+TAUGHT = (
+    Premise(
+        "the teacher beats the best student without it by five points",
+        reviews("reviews", "lesson02-reviews", "accuracy", "teacher", "labels", least=0.05),
+    ),
+    Premise(
+        "and the best with smoothed labels",
+        reviews("reviews", "lesson02-reviews", "accuracy", "teacher", "labels smoothed", least=0.05),
+    ),
+)
+
 # --- Lesson 01: temperature -------------------------------------------------------------------------------------------
 
 TEMPERATURE = (
@@ -57,6 +80,8 @@ TEMPERATURE = (
                 why="a hundredth of the area under the curve is hardly seen in a picture",
                 premises=(Premise("the teacher itself knows the class",
                                   digits("digits", "lesson01-classes", "auc", "teacher", least=0.95)),)),),
+        (reviews("reviews, the student's order of sentences against the raters' shares, T=5 against 1",
+                 "lesson01-reviews + lesson02-reviews", "rank", "T5", "soft", why=RANK, premises=TAUGHT),),
     ),
     Claim(
         "C2b",
@@ -70,6 +95,9 @@ TEMPERATURE = (
                          f"T{t}", within=(-WIDE, 0.05), why="of 49,152 tokens 32 are 0.07%", rates="none")
               for t in (5, 10)),
             digits("digits, a class never shown, T=20 less than T=4", "lesson01-classes", "auc", "T20", "T4", lower=True),
+            reviews("reviews, the student's order of sentences, T=20 no better than answers",
+                    "lesson01-reviews + lesson02-reviews", "rank", "T20", "hard", within=(-WIDE, 0.01), why=RANK,
+                    premises=TAUGHT),
         ),
     ),
     Claim(
@@ -77,11 +105,15 @@ TEMPERATURE = (
         "A temperature of 2 to 3 suits classification",
         "guide A",
         "01",
-        (digits("digits, T=2 against 1", "lesson01-classification", "accuracy", "T2", "T1",
-                premises=(better_teacher("lesson01-classification", "teacher", "smoothing"),)),),
-        tuple(digits(f"digits, T={t} against {other}", "lesson01-classification", "accuracy", f"T{t}", f"T{other}",
+        (reviews("reviews, T=2 against 1", "lesson01-reviews + lesson02-reviews", "accuracy", "T2", "soft", premises=TAUGHT),),
+        (
+            reviews("reviews, T=3 against 1", "lesson01-reviews + lesson02-reviews", "accuracy", "T3", "soft", premises=TAUGHT),
+            *(reviews(f"reviews, T={t} against 5", "lesson01-reviews", "accuracy", f"T{t}", "T5", premises=TAUGHT)
+              for t in (2, 3)),
+            *(digits(f"digits, T={t} against {other}", "lesson01-classification", "accuracy", f"T{t}", f"T{other}",
                      premises=(better_teacher("lesson01-classification", "teacher", "smoothing"),))
-              for t, other in ((3, 1), (2, 5), (3, 5))),
+              for t, other in ((2, 1), (3, 1), (2, 5), (3, 5))),
+        ),
     ),
     Claim(
         "C3b",
@@ -112,8 +144,13 @@ DARK = (
         "Soft labels teach more per example than hard ones",
         "guide A; Hinton, Vinyals, Dean 2015, section 6",
         "02",
-        (digits("digits, 100 images", "lesson02-labels", "accuracy", "100-soft", "100-hard", premises=FEW),),
+        (reviews("reviews, 5,000 sentences", "lesson02-reviews", "accuracy", "soft", "hard", premises=TAUGHT),),
         (
+            reviews("reviews, 640 sentences", "lesson02-reviews", "accuracy", "soft, 640", "hard, 640", premises=TAUGHT),
+            *(reviews(f"reviews, 5,000 sentences, {words}", "lesson04-kinds", "accuracy", f"{kind}, soft", f"{kind}, hard",
+                      premises=TAUGHT)
+              for kind, words in KINDS),
+            digits("digits, 100 images", "lesson02-labels", "accuracy", "100-soft", "100-hard", premises=FEW),
             digits("digits, all 997 images", "lesson02-labels", "accuracy", "all-soft", "all-hard", premises=ALL),
             digits("digits, all 997 images, 16 wide", "lesson02-teachers", "accuracy", "shifted", "hard", premises=SHIFTED),
             digits("digits, all 997 images, a teacher trained without shifts", "lesson02-teachers", "accuracy", "plain",
@@ -152,8 +189,12 @@ DARK = (
         "Distillation is more than label smoothing",
         "the usual view; Yuan et al. 2020 doubt it",
         "02",
-        (digits("digits, 100 images", "lesson02-labels", "accuracy", "100-soft", "100-smoothing", premises=FEW),),
+        (reviews("reviews, 5,000 sentences, against answers smoothed by the teacher's mean doubt", "lesson02-reviews",
+                 "accuracy", "soft", "smoothing", premises=TAUGHT),),
         (
+            reviews("reviews, 5,000 sentences, against the same doubts at other sentences", "lesson02-reviews", "accuracy",
+                    "soft", "permuted", premises=TAUGHT),
+            digits("digits, 100 images", "lesson02-labels", "accuracy", "100-soft", "100-smoothing", premises=FEW),
             digits(f"digits, 100 images, {SAME_CONFIDENCE}", "lesson02-labels", "accuracy", "100-soft", "100-averaged",
                    premises=FEW),
             digits("digits, all 997 images", "lesson02-labels", "accuracy", "all-soft", "all-smoothing", premises=ALL),
@@ -224,11 +265,17 @@ LOSSES = (
         "Without the hard-label term the student copies the teacher's errors",
         "guide A",
         "03",
-        (digits("digits, planted errors, alpha 1 against 0.5", "lesson03-alpha", "copied", "planted-1", "planted-0.5",
+        (reviews("reviews, alpha 1 against 0.5", "lesson02-reviews + lesson03-reviews", "copied", "soft", "alpha 0.5",
+                 least=0.05, why="one of the teacher's errors in twenty",
+                 premises=(Premise("a student of the labels alone repeats fewer, by one in twenty",
+                                   reviews("reviews", "lesson02-reviews", "copied", "soft", "people", least=0.05)),)),),
+        (reviews("reviews, alpha 1 against 0.9", "lesson02-reviews + lesson03-reviews", "copied", "soft", "alpha 0.9",
+                 least=0.05, why="one of the teacher's errors in twenty"),
+         digits("digits, planted errors, alpha 1 against 0.5", "lesson03-alpha", "copied", "planted-1", "planted-0.5",
                 least=0.05, why="one planted error in twenty",
                 premises=(Premise("the teacher makes the planted errors",
-                                  digits("digits", "lesson03-alpha", "copied", "teacher-planted", least=0.9)),)),),
-        (digits("digits, planted errors, alpha 1 against 0.9", "lesson03-alpha", "copied", "planted-1", "planted-0.9",
+                                  digits("digits", "lesson03-alpha", "copied", "teacher-planted", least=0.9)),)),
+         digits("digits, planted errors, alpha 1 against 0.9", "lesson03-alpha", "copied", "planted-1", "planted-0.9",
                 least=0.05, why=""),),
     ),
     Claim(
@@ -236,9 +283,13 @@ LOSSES = (
         "An alpha of 0.5 to 0.9 is right",
         "guide A",
         "03",
-        (digits("digits, sound teacher, best of 0.5–0.9 against best of 0–0.3", "lesson03-alpha", "accuracy", "sound-high",
-                "sound-low", premises=(better_teacher("lesson03-alpha", "teacher-sound", "smoothing"),)),),
+        (reviews("reviews, best of 0.5–0.9 against best of 0–0.3", "lesson03-reviews", "accuracy", "high", "low",
+                 premises=TAUGHT),),
         (
+            reviews("reviews, alpha 0.5 against 1", "lesson02-reviews + lesson03-reviews", "accuracy", "alpha 0.5", "soft",
+                    premises=TAUGHT),
+            digits("digits, sound teacher, best of 0.5–0.9 against best of 0–0.3", "lesson03-alpha", "accuracy",
+                   "sound-high", "sound-low", premises=(better_teacher("lesson03-alpha", "teacher-sound", "smoothing"),)),
             digits("digits, sound teacher, alpha 0.5 against 1", "lesson03-alpha", "accuracy", "sound-0.5", "sound-1"),
             digits("digits, planted errors, best of 0.5–0.9 against best of 0–0.3", "lesson03-alpha", "accuracy",
                    "planted-high", "planted-low"),
@@ -259,7 +310,11 @@ LOGITS = (
         "04",
         (language("language, GPT-NeoX from scratch, stored draws against text", "lesson04-arms", "kl", "neox", "neox text",
                   premises=(off_the_floor("neox", who="GPT-NeoX"), off_the_floor("neox text", who="GPT-NeoX on text"))),),
-        (language("language, GPT-NeoX from scratch, against its start", "lesson04-arms", "kl", "neox", "neox untrained"),),
+        (
+            *(reviews(f"reviews, {words}, 5,000 probabilities against 640 labels", "lesson04-kinds", "accuracy",
+                      f"{kind}, soft", f"{kind}, labels", premises=TAUGHT) for kind, words in KINDS),
+            language("language, GPT-NeoX from scratch, against its start", "lesson04-arms", "kl", "neox", "neox untrained"),
+        ),
     ),
     Claim(
         "C9b",
@@ -268,6 +323,8 @@ LOGITS = (
         "04",
         (language("language, GPT-NeoX against Llama, both from scratch", "lesson04-arms", "kl", "neox", "llama", lower=False,
                   premises=(off_the_floor("neox", who="GPT-NeoX"), off_the_floor("llama", who="the Llama from scratch"))),),
+        tuple(reviews(f"reviews, a transformer, the teacher's own kind, against {words}", "lesson04-kinds", "accuracy",
+                      "transformer, soft", f"{kind}, soft", premises=TAUGHT) for kind, words in KINDS[:2]),
     ),
     Claim(
         "C23a",
@@ -294,6 +351,8 @@ LOGITS = (
         (language("language, 48 texts, ten epochs gain at most 0.1 nats over five", "lesson04-epochs", "kl", "logits 10",
                   "logits 5", lower=False, within=(-0.1, WIDE), budget="60 and 120 steps",
                   premises=(off_the_floor("logits 5", "lesson04-epochs"),)),),
+        tuple(reviews(f"reviews, 40 epochs gain at most a point over {words}", "lesson04-reviews", "accuracy", "40 epochs",
+                      f"{few} epochs", within=(-WIDE, 0.01), premises=TAUGHT) for few, words in ((5, "five"), (3, "three"))),
     ),
 )  # fmt: skip
 
@@ -491,6 +550,9 @@ FEATURES = (
 # --- Lesson 12: did it work? ------------------------------------------------------------------------------------------
 
 SURE = "two points of confidence"
+CHANCE = ("A coin has 60% of the reviews teacher's quality and 10% of the digits teacher's. The language students keep a third or "
+          "more of the teacher's layers, so ten times cheaper is out of their reach: they count for quality alone. The digits "
+          "student's batches were capped.")  # fmt: skip
 
 
 def sure(setting, table, arm, other=None, metric="overconfidence", **more):
@@ -501,37 +563,35 @@ def calibrated(setting, table, arm, other, metric="ece", **more):
     return Comparison(setting, table, metric, arm, other, **{"least": 0.02, "why": SURE, "lower": True} | more)
 
 
-def reach(part, statement, metric, goal, why, unit=""):
-    """One third of C40, in the four students that lesson 12 judges."""
-    students = {
-        "digits, 3,466 weights": ("lesson12-digits", "all, soft", "digits student", ""),
-        "multiplication, 108 thousand weights": ("lesson12-multiplication", "student", "multiplication student", ""),
-        "language, 10 of 30 layers": ("lesson12-language", "logits", "smollm student", SHORT),
-        "language, 22 of 30 layers": ("lesson12-language", "22 layers", "smollm 22 layers", SHORT),
-    }
+STUDENTS = {  # of C40: quality's table and arm, speed's table and arms of student and teacher, whether the size allows 10×
+    "reviews, frozen word vectors": ("lesson02-reviews", "soft", "lesson12-reviews-speed", "frozen", "teacher", ""),
+    "reviews, a bag of words": ("lesson04-kinds", "bag, soft", "lesson12-reviews-speed", "bag", "teacher", ""),
+    "reviews, a recurrent net": ("lesson04-kinds", "gru, soft", "lesson12-reviews-speed", "gru", "teacher", ""),
+    "reviews, a transformer": ("lesson04-kinds", "transformer, soft", "lesson12-reviews-speed", "transformer", "teacher", ""),
+    "digits, 3,466 weights": ("lesson12-digits", "all, soft", "lesson12-speed", "digits student", "digits teacher", ""),
+    "multiplication, 108 thousand weights": ("lesson12-multiplication", "student", "lesson12-speed",
+                                             "multiplication student", "multiplication teacher", ""),
+    "language, 10 of 30 layers": ("lesson12-language", "logits", "", "", "", SHORT),
+    "language, 22 of 30 layers": ("lesson12-language", "22 layers", "", "", "", SHORT),
+}  # fmt: skip
+
+
+def reach(part, statement, metric, goal, why, unit="", main="reviews, frozen word vectors"):
+    """One third of C40, in every student whose size allows it; `main` is the one that decides."""
     tests = []
-    for setting, (table, arm, timed, budget) in students.items():
-        teacher = f"{timed.split()[0]} teacher"
+    for setting, (table, arm, speeds, timed, teacher, budget) in STUDENTS.items():
         if metric == "transfer ratio":
-            test = Comparison(setting, table, metric, arm, within=(goal, WIDE), why=why, budget=budget)
-        else:
+            tests.append(Comparison(setting, table, metric, arm, within=(goal, WIDE), why=why, budget=budget,
+                                    rates="lesson02-reviews-rates" if "reviews" in setting else ""))  # fmt: skip
+        elif speeds:
             first, second = (timed, teacher) if metric == "log2 queries a second" else (teacher, timed)
-            test = Comparison(
-                setting,
-                "lesson12-speed",
-                metric,
-                first,
-                second,
-                least=goal,
-                why=why,
-                unit=unit,
-                rates="none",
-                budget=budget,
+            tests.append(
+                Comparison(setting, speeds, metric, first, second, least=goal, why=why, unit=unit, rates="none")
             )
-        tests.append(test)
-    note = ("Batches were capped, which hides what the digits student could answer, and no language student here is ten "
-            "times smaller than its teacher.")  # fmt: skip
-    return Claim(part, statement, "guide A", "12", tuple(tests[:1]), tuple(tests[1:]), note)
+    decides = tuple(test for test in tests if test.setting == main)
+    return Claim(
+        part, statement, "guide A", "12", decides, tuple(test for test in tests if test.setting != main), CHANCE
+    )
 
 
 SUCCESS = (
@@ -540,8 +600,11 @@ SUCCESS = (
         "Students grow overconfident",
         "guide A",
         "12",
-        (sure("digits, all images, hard labels", "lesson12-digits", "all, hard"),),
+        (sure("reviews, the teacher's answers", "lesson02-reviews", "hard", rates="lesson02-reviews-rates"),),
         (
+            sure("reviews, people's labels", "lesson02-reviews", "people", rates="lesson02-reviews-rates"),
+            sure("reviews, 640 labels", "lesson02-reviews", "labels", rates="lesson02-reviews-rates"),
+            sure("digits, all images, hard labels", "lesson12-digits", "all, hard"),
             sure("digits, all images, hard labels, against the teacher", "lesson12-digits", "all, hard", "teacher"),
             sure("digits, 100 images, hard labels", "lesson12-digits", "100, hard"),
             sure("language, the teacher's text", "lesson12-language", "text", budget=SHORT),
@@ -554,9 +617,11 @@ SUCCESS = (
         "Soft labels cure overconfidence",
         "guide A",
         "12",
-        (calibrated("digits, all images", "lesson12-digits", "all, soft", "all, hard",
-                    premises=(Premise("there is overconfidence to cure", sure("digits", "lesson12-digits", "all, hard")),)),),
+        (calibrated("reviews, calibration error", "lesson02-reviews", "soft", "hard", rates="lesson02-reviews-rates",
+                    premises=(Premise("there is overconfidence to cure", sure("reviews", "lesson02-reviews", "hard")),)),),
         (
+            calibrated("digits, all images", "lesson12-digits", "all, soft", "all, hard",
+                       premises=(Premise("there is overconfidence to cure", sure("digits", "lesson12-digits", "all, hard")),)),
             calibrated("digits, 100 images, calibration error", "lesson12-digits", "100, soft", "100, hard"),
             calibrated("digits, 100 images, calibration error, noisy when tested", "lesson12-digits", "100, soft",
                        "100, hard", "noisy: ece"),
@@ -572,9 +637,12 @@ SUCCESS = (
         "Temperature cures overconfidence",
         "guide A",
         "12",
-        (sure("digits, all images, hard labels, fitted afterwards", "lesson12-digits", "all, hard", metric="scaling gains",
-              premises=(Premise("there is overconfidence to cure", sure("digits", "lesson12-digits", "all, hard")),)),),
+        (sure("reviews, the teacher's answers, fitted afterwards, calibration error", "lesson02-reviews", "hard",
+              metric="scaling gains", rates="lesson02-reviews-rates",
+              premises=(Premise("there is overconfidence to cure", sure("reviews", "lesson02-reviews", "hard")),)),),
         (
+            sure("digits, all images, hard labels, fitted afterwards", "lesson12-digits", "all, hard", metric="scaling gains",
+                 premises=(Premise("there is overconfidence to cure", sure("digits", "lesson12-digits", "all, hard")),)),
             sure("digits, 100 images, hard labels, fitted afterwards, calibration error", "lesson12-digits", "100, hard",
                  metric="scaling gains"),
             calibrated("digits, 100 images, T=4 in training against 1, calibration error", "lesson12-digits", "100, soft",
@@ -583,9 +651,9 @@ SUCCESS = (
     ),
     reach("C40a", "Expect 80–95% of the teacher's quality; 85% is good", "transfer ratio", 0.85, "the published mark"),
     reach("C40b", "Expect a student 10 to 100 times cheaper; 10 times is good", "log2 queries a second", math.log2(10),
-          "ten times", "doublings"),
+          "ten times", "doublings", "digits, 3,466 weights"),
     reach("C40c", "Expect a student 2 to 10 times faster; 3 times is good", "log2 p50", math.log2(3), "three times",
-          "doublings"),
+          "doublings", "digits, 3,466 weights"),
 )  # fmt: skip
 
 # --- Lesson 14: economics ---------------------------------------------------------------------------------------------
@@ -603,7 +671,13 @@ def products(setting, arm, other, **more):
     return thought(setting, "lesson14-products", "accuracy", arm, other, **more)
 
 
-TEACHER_SAW_ALL = "The teacher saw all labels of the training set, so a student of it had more of them than its rival."
+def saw(setting, arm, other=None, table="lesson14-reviews", **more):
+    """A test in which the teacher saw the labels that its rival learns from, and no more."""
+    return reviews(setting, table, "accuracy", arm, other, **more)
+
+
+TEACHER_SAW_ALL = ("On digits and products the teacher saw all labels of the training set, so a student of it had more of them "
+                   "than its rival.")  # fmt: skip
 
 ECONOMICS = (
     Claim(
@@ -654,8 +728,11 @@ ECONOMICS = (
         "Distillation wins with few labels",
         "guide A",
         "14",
-        (digits("digits, a clean teacher against 100 labels", "lesson14-digits", "accuracy", "clean teacher", "labels 100"),),
+        (saw("reviews, 640 labels for the teacher or for the student", "teacher 640", "labels 640"),),
         (
+            digits("digits, a clean teacher against 100 labels", "lesson14-digits", "accuracy", "clean teacher", "labels 100"),
+            saw("reviews, 2,560 labels for the teacher or for the student", "teacher 2560", "labels 2560"),
+            saw("reviews, 160 labels for the teacher or for the student", "teacher 160", "labels 160", table="lesson14-few"),
             digits("digits, a clean teacher against 20 labels", "lesson14-digits", "accuracy", "clean teacher", "labels 20"),
             products("multiplication, a clean teacher against 300 labels", "clean teacher", "labels 300"),
         ),
@@ -667,7 +744,12 @@ ECONOMICS = (
         "guide A",
         "14",
         (digits("digits, 997 labels against a clean teacher", "lesson14-digits", "accuracy", "labels 997", "clean teacher"),),
-        (products("multiplication, 7,400 labels against a clean teacher", "labels 7400", "clean teacher"),),
+        (
+            saw("reviews, 2,560 labels for the student or for the teacher", "labels 2560", "teacher 2560"),
+            saw("reviews, 10,313 labels for the student or for the teacher", "labels all", "teacher all",
+                table="lesson14-all"),
+            products("multiplication, 7,400 labels against a clean teacher", "labels 7400", "clean teacher"),
+        ),
         TEACHER_SAW_ALL + " The two students of the products ran at different rates.",
     ),
     Claim(
@@ -675,8 +757,11 @@ ECONOMICS = (
         "Direct training wins over a teacher that errs systematically",
         "guide A",
         "14",
-        (digits("digits, 100 labels against a wrong teacher", "lesson14-digits", "accuracy", "labels 100", "wrong teacher"),),
+        (saw("reviews, 640 labels against a teacher that turns negations round", "labels 640", "wrong 640",
+             premises=(Premise("the wrong teacher errs one time in five",
+                               saw("reviews", "wrong teacher", within=(-WIDE, 0.8))),)),),
         (
+            digits("digits, 100 labels against a wrong teacher", "lesson14-digits", "accuracy", "labels 100", "wrong teacher"),
             digits("digits, 20 labels against a wrong teacher", "lesson14-digits", "accuracy", "labels 20", "wrong teacher"),
             products("multiplication, 300 labels against a wrong teacher", "labels 300", "wrong teacher"),
             products("multiplication, 7,400 labels against a wrong teacher", "labels 7400", "wrong teacher"),

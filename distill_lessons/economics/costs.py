@@ -1,4 +1,4 @@
-"""What a distilled model costs and when it pays: plain sums, with every price an argument that says where it is from.
+"""What each part of serving a model costs: plain sums, with every price an argument that says where it is from.
 
 Sums are exact: amounts are read as the decimals they were written as (`exact`), so that 0.03 − 0.001 is 0.029 and a
 break-even of three queries is not four. Money is a number in the one currency of its prices.
@@ -6,7 +6,7 @@ break-even of three queries is not four. Money is a number in the one currency o
 
 import datetime
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -179,28 +179,54 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TokenPriced:
-    """Somebody else's server: paid by the token. Tokens are of one query."""
+    """Somebody else's server: paid by the token. Tokens are of one query.
+
+    Args:
+        price_in, price_out: per million tokens.
+        cached: share of the prompt's tokens that are the same in every query and are read from a cache, 0 to 1.
+        price_cached: per million of those tokens; needed where `cached` is over 0.
+        waits: share of the queries whose answer may come hours later, 0 to 1.
+        batch_off: what is taken off the bill of those that wait, as a share of it, 0 to 1.
+    """
 
     tokens_in: Amount
     tokens_out: Amount
-    price_in: Price  # per million tokens
+    price_in: Price
     price_out: Price
+    cached: Amount = 0
+    price_cached: Price | None = None
+    waits: Amount = 0
+    batch_off: Amount = 0
 
     def cost(self, queries_per_day: Amount) -> Fraction:
-        return exact(queries_per_day, "queries a day", above=True) * _tokens_cost(self)
+        """Money a day at that load."""
+        cached = exact(self.cached, "the share of cached tokens", 0, 1)
+        off = exact(self.waits, "the share that waits", 0, 1) * exact(self.batch_off, "the batch discount", 0, 1)
+        full = _tokens_cost(self)
+        if cached:
+            if self.price_cached is None:
+                raise ValueError("cached tokens have a price of their own: give price_cached, per million tokens")
+            one_currency(self.price_in, self.price_cached)
+            price_in = amount_of(self.price_in, "million tokens", "the price of tokens in")
+            saved = price_in - amount_of(self.price_cached, "million tokens", "the price of cached tokens")
+            full -= cached * exact(self.tokens_in, "tokens in") * saved / 10**6
+        return exact(queries_per_day, "queries a day", above=True) * full * (1 - off)
 
 
 @dataclass(frozen=True)
 class Hosted:
-    """Your own machines: paid by the hour, used or not.
+    """Your own machines: paid by the hour, used or not. They come whole.
 
     Args:
         price: per hour and machine.
-        tokens_per_second: measured, of one machine at the batch size it serves with.
-        tokens: a query.
-        utilisation: share of that speed that real traffic reaches, over 0 and at most 1: load comes in waves.
+        tokens_per_second: that one machine writes, measured at the batch size it serves with.
+        tokens: that a query makes it write; 0 only where it reads.
+        utilisation: share of its speed that is planned with, over 0 and at most 1.
         spare: machines beside those that the load needs, in case one fails.
-        fixed: per day, whatever the load: monitoring, storage, on-call; None for none.
+        fixed: per day, whatever the load: monitoring, storage; None for none.
+        tokens_in: of a query's prompt, which are read at another speed than answers are written with.
+        tokens_in_per_second: that one machine reads; needed where `tokens_in` is over 0.
+        peak: load of the busiest hour over that of the mean one, at least 1: machines are bought for the former.
     """
 
     price: Price
@@ -209,12 +235,23 @@ class Hosted:
     utilisation: Amount
     spare: Amount = 0
     fixed: Price | None = None
+    tokens_in: Amount = 0
+    tokens_in_per_second: Amount | None = None
+    peak: Amount = 1
+
+    def seconds(self) -> Fraction:
+        """Of one machine for one query: reading its prompt and writing its answer."""
+        written = exact(self.tokens, "tokens a query", above=not self.tokens_in)
+        found = written / exact(self.tokens_per_second, "tokens a second", above=True)
+        read = exact(self.tokens_in, "tokens of a prompt")
+        if read and self.tokens_in_per_second is None:
+            raise ValueError("a prompt is read at a speed of its own: give tokens_in_per_second")
+        return found + (read / exact(self.tokens_in_per_second, "tokens read a second", above=True) if read else 0)
 
     def capacity(self) -> Fraction:
-        """Queries a day that one machine serves."""
-        speed = exact(self.tokens_per_second, "tokens a second", above=True)
+        """Queries a day that one machine serves, its share of the busiest hour included."""
         share = exact(self.utilisation, "utilisation", 0, 1, above=True)
-        return DAY * speed * share / exact(self.tokens, "tokens a query", above=True)
+        return DAY * share / (self.seconds() * exact(self.peak, "the peak load over the mean", 1))
 
     def machines(self, queries_per_day: Amount) -> int:
         """Machines that run at that load, the spare ones included."""
@@ -237,7 +274,20 @@ class Hosted:
         return Fraction(0) if self.fixed is None else amount_of(self.fixed, "day", "the fixed cost")
 
     def cost(self, queries_per_day: Amount) -> Fraction:
+        """Money a day at that load."""
         return self.machines(queries_per_day) * self.machine_day() + self.fixed_day()
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """People's hours a month for as long as it serves: looking at errors, updates, being called at night."""
+
+    hours: Amount
+    rate: Price  # per hour
+
+    def cost(self) -> Fraction:
+        """Money a month."""
+        return exact(self.hours, "hours of upkeep") * amount_of(self.rate, "hour", "the rate of upkeep")
 
 
 def _tokens_cost(what):
@@ -358,153 +408,20 @@ def least_traffic(teacher_cost_per_query: Amount, server: Hosted) -> int | None:
         needed += 1
 
 
-# --- The whole case ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Case:
-    """Everything that decides: what is paid once, what both models cost a day, and what the student does worse.
-
-    Args:
-        once: parts of the upfront cost by name, each with ``cost()``: Generation, Training, Engineering, Evaluation.
-        teacher, student: TokenPriced or Hosted.
-        retrain_every: days after which the student is made anew; None for never.
-        retrain_parts: names of `once` that are paid again each time.
-        passed_on: share of queries that the student hands to the teacher, which are paid at both.
-        errors_more: share of all queries that go wrong because of the student, on top of the teacher's own errors; only
-            those that it does not hand on can.
-        error_price: a `Price` per error; None if an error costs nothing.
-    Raises:
-        ValueError: two currencies; a share is not between 0 and 1, or the two together are over 1; no traffic; retraining
-            repeats what is not there, or twice; errors without a price.
-    """
-
-    queries_per_day: Amount
-    once: Mapping[str, Generation | Training | Engineering | Evaluation]
-    teacher: TokenPriced | Hosted
-    student: TokenPriced | Hosted
-    retrain_every: Amount | None = None
-    retrain_parts: Sequence[str] = ()
-    passed_on: Amount = 0.0
-    errors_more: Amount = 0.0
-    error_price: Price | None = None
-
-    def __post_init__(self):
-        one_currency(*prices_in(self))
-        if isinstance(self.retrain_parts, str):
-            raise ValueError(f"retrain_parts are several names, like ({self.retrain_parts!r},), and one text came")
-        unknown = [name for name in self.retrain_parts if name not in self.once]
-        if unknown:
-            raise ValueError(
-                f"retraining repeats {unknown[0]!r}, which is not among the upfront parts {list(self.once)}"
-            )
-        if len(set(self.retrain_parts)) < len(self.retrain_parts):
-            raise ValueError(f"retraining repeats a part twice, which would be paid twice: {list(self.retrain_parts)}")
-        _traffic(self)
-        passed, errors = _shares(self)
-        if passed + errors > 1:
-            raise ValueError(
-                f"the shares passed on, {float(passed):g}, and of errors more, {float(errors):g}, are over 1 together: "
-                "what is passed on cannot go wrong because of the student"
-            )
-        if self.retrain_every is not None:
-            exact(self.retrain_every, "days between retrainings", above=True)
-        if errors and self.error_price is None:
-            raise ValueError("more errors need a price per error, if only of 0: otherwise they look free")
-
-
-def _traffic(case):
-    return exact(case.queries_per_day, "queries a day", above=True)
-
-
-def _shares(case):
-    """What is passed on, and what goes wrong besides, as fractions."""
-    return (
-        exact(case.passed_on, "the share passed on", 0, 1),
-        exact(case.errors_more, "the share of errors more", 0, 1),
-    )
+# --- All prices of a plan ---------------------------------------------------------------------------------------------
 
 
 def prices_in(thing: object) -> list[Price]:
-    """All `Price` objects of a case, of a part of it, or of a dict of parts."""
+    """All `Price` objects of a plan, of a part of it, or of a list or dict of parts."""
     if isinstance(thing, Price):
         return [thing]
+    if isinstance(thing, list | tuple):
+        return [price for part in thing for price in prices_in(part)]
     if isinstance(thing, Mapping):
         return [price for part in thing.values() for price in prices_in(part)]
     if is_dataclass(thing):
         return [price for field in fields(thing) for price in prices_in(getattr(thing, field.name))]
     return []
-
-
-def upfront(case: Case) -> dict[str, Fraction]:
-    """What is paid once, by part: a dict of fractions."""
-    return {name: part.cost() for name, part in case.once.items()}
-
-
-def per_day(case: Case) -> dict[str, Fraction]:
-    """What is paid a day: a dict of "teacher" alone, and of the student's "serving", "passed on", "errors" and "retraining".
-
-    Retraining is spread evenly over the days between two times.
-    """
-    traffic, (passed, errors) = _traffic(case), _shares(case)
-    costs = {"teacher": case.teacher.cost(traffic), "serving": case.student.cost(traffic)}
-    costs["passed on"] = case.teacher.cost(passed * traffic) if passed else Fraction(0)
-    costs["errors"] = Fraction(0)
-    if case.error_price is not None:
-        costs["errors"] = errors * traffic * amount_of(case.error_price, "error", "the price of an error")
-    costs["retraining"] = Fraction(0)
-    if case.retrain_every is not None:
-        again = sum((case.once[name].cost() for name in case.retrain_parts), Fraction(0))
-        costs["retraining"] = again / exact(case.retrain_every, "days between retrainings", above=True)
-    return costs
-
-
-def saving_per_day(case: Case) -> Fraction:
-    """What the student saves a day, all counted; negative where it loses."""
-    costs = per_day(case)
-    return costs["teacher"] - sum(cost for name, cost in costs.items() if name != "teacher")
-
-
-def case_days(case: Case) -> float | None:
-    """The day on which a case is even, or None if it never is."""
-    return days_to_pay(sum(upfront(case).values(), Fraction(0)), saving_per_day(case))
-
-
-def lines(case: Case, days: ArrayLike) -> dict[str, np.ndarray]:
-    """Cumulative cost to each of `days`: a dict of "teacher" and "student", arrays of floats.
-
-    Raises:
-        ValueError: a day is negative or not finite.
-    """
-    costs = per_day(case)
-    days = np.asarray(days, dtype=float)
-    if not (np.isfinite(days) & (days >= 0)).all():
-        raise ValueError("days must be finite and not negative")
-    daily = float(sum(cost for name, cost in costs.items() if name != "teacher"))
-    return {
-        "teacher": float(costs["teacher"]) * days,
-        "student": float(sum(upfront(case).values())) + daily * days,
-    }
-
-
-def expected_cost(
-    student_cost: Amount,
-    teacher_cost: Amount,
-    passed_on: Amount,
-    error_share: Amount = 0.0,
-    error_cost: Amount = 0.0,
-) -> float:
-    """A query's expected cost if the student answers first: its own, the teacher's where it passes on, and the errors left.
-
-    Args:
-        passed_on: share of queries handed to the teacher; error_share: share of *all* queries that end wrong, those that
-            the teacher gets wrong too.
-    Raises:
-        ValueError: an amount is negative, or a share not between 0 and 1; names it.
-    """
-    asked = exact(student_cost, "the student's cost a query")
-    asked += exact(passed_on, "the share passed on", 0, 1) * exact(teacher_cost, "the teacher's cost a query")
-    return float(asked + exact(error_share, "the error share", 0, 1) * exact(error_cost, "the cost of an error"))
 
 
 # --- How sure is it? --------------------------------------------------------------------------------------------------
@@ -549,6 +466,13 @@ class Uncertain(NamedTuple):
     high: Amount
 
 
+class Between(NamedTuple):
+    """What is known of an input where no value is likelier than another: it lies from `low` to `high` (uniform)."""
+
+    low: Amount
+    high: Amount
+
+
 class Simulation(NamedTuple):
     """The days of a Monte Carlo run, infinite where it never pays; its median and 95% interval, None for never."""
 
@@ -559,34 +483,45 @@ class Simulation(NamedTuple):
     high: float | None
 
 
+def draw(inputs: Mapping, draws: int = 2000, seed: int = 0) -> list[dict]:
+    """Draw all uncertain inputs, each on its own, again and again.
+
+    Args:
+        inputs: dict of `Uncertain`s and `Between`s, and of anything else, which stays as it is: a number, or None.
+        draws: how many. seed: the same one gives the same draws.
+    Returns:
+        list of dicts with the names of `inputs`.
+    Raises:
+        ValueError: a range is not low ≤ (likely ≤) high, all finite; `draws` is no whole number of at least 1.
+    """
+    count = exact(draws, "the number of draws", 1)
+    if count.denominator != 1:
+        raise ValueError(f"the number of draws must be whole, and it is {draws!r}")
+    rng, columns, count = np.random.default_rng(seed), {}, int(count)
+    for name, value in inputs.items():
+        if not isinstance(value, Uncertain | Between):
+            columns[name] = [_python(value)] * count
+            continue
+        ends = [exact(each, f"{name!r}", low=None) for each in value]
+        if ends != sorted(ends):
+            order = " ≤ ".join(value._fields)
+            raise ValueError(f"{name!r} must have {order}, and it is {tuple(map(_python, value))}")
+        drawn = rng.triangular if isinstance(value, Uncertain) else rng.uniform
+        sure = ends[0] == ends[-1]
+        columns[name] = [float(ends[0])] * count if sure else drawn(*map(float, ends), count).tolist()
+    return [{name: column[row] for name, column in columns.items()} for row in range(count)]
+
+
 def simulate(days: Callable[..., float | None], inputs: Mapping, draws: int = 2000, seed: int = 0) -> Simulation:
     """Draw all inputs at once, again and again, each on its own: how the break-even day is spread.
 
     Args:
         days: ``days(**inputs)``, a number or None for never.
-        inputs: dict of `Uncertain`s, and of anything else, which stays as it is: a number, or None.
-        draws: how many.
+        inputs, draws, seed: of `draw`.
     Raises:
-        ValueError: an `Uncertain` is not low ≤ likely ≤ high, all finite; `draws` is no whole number of at least 1; `days`
-            returned something that is neither a number nor None.
+        ValueError: as `draw`; `days` returned something that is neither a number nor None.
     """
-    count = exact(draws, "the number of draws", 1)
-    if count.denominator != 1:
-        raise ValueError(f"the number of draws must be whole, and it is {draws!r}")
-    rng, fixed, columns = np.random.default_rng(seed), {}, {}
-    for name, value in inputs.items():
-        if not isinstance(value, Uncertain):
-            fixed[name] = _python(value)
-            continue
-        low, likely, high = (exact(each, f"{name!r}", low=None) for each in value)
-        if not low <= likely <= high:
-            raise ValueError(f"{name!r} must have low ≤ likely ≤ high, and it is {tuple(map(_python, value))}")
-        ends = float(low), float(likely), float(high)
-        columns[name] = rng.triangular(*ends, int(count)) if high > low else np.full(int(count), ends[0])
-    found = [
-        days(**fixed, **{name: column[row].item() for name, column in columns.items()}) for row in range(int(count))
-    ]
-    found = np.array([_day(day) for day in found])
+    found = np.array([_day(days(**each)) for each in draw(inputs, draws, seed)])
     return Simulation(found, float(np.isinf(found).mean()), *(quantile(found, q) for q in (0.5, 0.025, 0.975)))
 
 

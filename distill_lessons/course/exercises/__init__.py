@@ -1,4 +1,4 @@
-"""Exercises that check themselves. `check("3.2", answer)` prints one line and never raises.
+"""Exercises that check themselves. `check("3.2", answer)` prints one sentence or two, and never raises.
 
 Each lesson's module holds ``CHECKS``: exercise id to a function of the learner's answer. That function compares
 behaviour on fresh random input with an independent reference, and raises `Wrong` with a sentence that names the mistake.
@@ -8,6 +8,7 @@ import functools
 import importlib
 import inspect
 import math
+import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -47,16 +48,16 @@ def _is_stub(function):
 
 
 def check(exercise: str, answer: Any) -> None:
-    """Check the answer to an exercise (a function or a value) and print the outcome in one line.
+    """Check the answer to an exercise (a function or a value) and print the outcome, in lines of at most 96 characters.
 
-    ``○`` not attempted, ``✗`` wrong with what was expected, ``✓`` right. Raises nothing, whatever the answer does; only an interrupt
-    passes through.
+    ``○`` not attempted, ``✗`` wrong with what was expected, ``✓`` right. Raises nothing, whatever the answer does; only an
+    interrupt passes through.
     """
-    print(verdict(exercise, answer))
+    print(textwrap.fill(verdict(exercise, answer), 96, subsequent_indent="  ", break_on_hyphens=False))
 
 
 def verdict(exercise: str, answer: Any) -> str:
-    """The line that `check` prints."""
+    """What `check` prints, in one line."""
     checks = _checks(exercise)
     if checks is None:
         return f"✗ {exercise} There is no exercise {exercise}: give the number in the first line of the exercise's cell"

@@ -5,8 +5,11 @@ import math
 
 import numpy as np
 import torch
+from torch import nn
 
 from distill_lessons.course.exercises import Wrong, close, number
+from distill_lessons.course.exercises.common import nearest, unchanged
+from distill_lessons.pairs import reviews
 
 
 def _random(low, high):
@@ -26,6 +29,7 @@ def _refuse_kept_axis(answer, expected):
 
 def check_soften(soften):
     """1.1: softmax with temperature, for any leading shape, stable for logits of 1000."""
+    soften = unchanged(soften)
     logits = 3 * torch.randn(7)
     temperature = _random(1.7, 4.0)
     expected = torch.softmax(logits.double() / temperature, dim=-1)
@@ -65,144 +69,76 @@ def check_soften(soften):
                 f"both rows, and yours give {torch.as_tensor(answer).double().numpy().round(3).tolist()}: exp overflows or "
                 "underflows. Take each row's own maximum off first. (hint 2)"
             )
-    kept = large.clone()
-    soften(kept, 2.0)
-    if not torch.equal(kept, large):
-        raise Wrong(
-            "Your function changes the logits that it is given: write z = z - z.max(...), not z -= ... (hint 2)"
-        )
-
-
-def check_entropy(entropy):
-    """1.2: entropy in nats of each row, with 0 · log 0 = 0."""
-    p = torch.softmax(2 * torch.randn(9), dim=-1)
-    expected = -(p.double() * p.double().log()).sum()
-    answer = entropy(p.clone())
-    if not close(answer, expected):
-        _refuse_kept_axis(answer, expected)
-        if close(answer, expected / math.log(2)):
-            raise Wrong("This is the entropy in bits: a nat is counted with the natural logarithm. (hint 1)")
-        if close(answer, -expected):
-            raise Wrong("The sign is wrong: log p is negative, and entropy is never below 0. (hint 1)")
-        if close(answer, expected / 9):
-            raise Wrong("You take the mean over the classes: entropy is the sum of −p log p. (hint 1)")
-        raise Wrong(f"Entropy should be {expected:.4f} nats, and this came: {_shown(answer)}. (hint 1)")
-    sure = torch.zeros(6)
-    sure[torch.randint(6, ())] = 1.0
-    if not close(entropy(sure), 0.0):
-        raise Wrong(
-            f"A distribution that is certain of one class has entropy 0, and yours is {entropy(sure)}: 0 · log 0 must "
-            "count as 0, and in floating point it is NaN. (hint 2)"
-        )
-    wide = torch.full((50_000,), 1 / 50_000)
-    if not close(entropy(wide), math.log(50_000)):
-        raise Wrong(
-            f"50,000 equal tokens have entropy log 50,000 = 10.820, and yours is {float(entropy(wide)):.3f}. A constant "
-            "added inside the log is no longer small beside probabilities of 0.00002. (hint 2)"
-        )
-    tail = torch.full((1_000_001,), 0.5e-6)  # half of the mass on one token, the rest on a million
-    tail[0] = 0.5
-    expected = torch.special.entr(tail.double()).sum()
-    if not close(entropy(tail.clone()), expected, 1e-3):
-        raise Wrong(
-            f"With half of the mass on a million rare tokens the entropy is {expected:.3f} nats, and yours is "
-            f"{float(entropy(tail)):.3f}: a floor inside the log must lie far below the rarest token. (hint 2)"
-        )
-    rows = torch.softmax(torch.randn(4, 3, 6), dim=-1)
-    rows[0, 0] = torch.tensor([0.5, 0.5, 0, 0, 0, 0])
-    expected = torch.special.entr(rows.double()).sum(-1)
-    answer = entropy(rows)
-    if not close(answer, expected):
-        _refuse_kept_axis(answer, expected)
-        raise Wrong(
-            "For probabilities of shape [4, 3, 6] twelve entropies are expected, shape [4, 3], one for each row. "
-            "Over which axis do you sum? (hint 1)"
-        )
 
 
 def check_top_mass(top_mass):
     """1.3: mass of the k likeliest tokens at a temperature."""
+    top_mass = unchanged(top_mass)
     logits = 4 * torch.randn(200)
     k, temperature = int(torch.randint(3, 20, ())), _random(1.8, 3.5)
     p = torch.softmax(logits.double() / temperature, dim=-1)
-    expected = p.sort(descending=True).values[:k].sum()
+    ordered = p.sort(descending=True).values
+    expected = ordered[:k].sum()
     answer = top_mass(logits.clone(), k, temperature)
     if not close(answer, expected):
         _refuse_kept_axis(answer, expected)
         told = (
             f"The {k} likeliest of 200 tokens hold {expected:.4f} at T={temperature:.2f}, and yours {_shown(answer)}. "
         )
-        if close(answer, 1.0):
-            raise Wrong(told + "You normalise over the k tokens alone: softmax over all first, then pick. (hint 1)")
-        if close(answer, p[:k].sum()):
-            raise Wrong(told + "You take the first k tokens, not the likeliest. (hint 1)")
-        if close(answer, torch.softmax(logits.double(), -1).sort(descending=True).values[:k].sum()):
-            raise Wrong(told + "That is the mass at T=1: the temperature is not used. (hint 1)")
-        raise Wrong(told + "Soften all 200 first, then sum the k largest probabilities. (hint 1)")
+        cold = torch.softmax(logits.double(), -1).sort(descending=True).values
+        hot = torch.softmax(logits.double() * temperature, -1).sort(descending=True).values
+        if close(answer, 1.0, 1e-5):
+            raise Wrong(
+                told
+                + "Do you add up all tokens, take a softmax over the k alone, or multiply by T? Divide all 200 logits by "
+                "T, take their softmax, and only then pick k. (hint 1)"
+            )
+        mistakes = (
+            (p[:k].sum(), "You take the first k tokens, not the likeliest. (hint 1)"),
+            (cold[:k].sum(), "That is the mass at T=1: the temperature is not used. (hint 1)"),
+            (hot[:k].sum(), "You multiply the logits by T: divide them. (hint 1)"),
+            (cold[:k].sum() / temperature, "You divide the mass by T: divide the logits, before the softmax. (hint 1)"),
+            (ordered[-k:].sum(), "You take the k smallest. (hint 1)"),
+            (ordered[k - 1], "That is the kth largest alone: add up the k. (hint 2)"),
+            (ordered[0], "That is the largest alone: add up the k. (hint 2)"),
+            (expected / k, "That is the mean of the k: add them up. (hint 2)"),
+            (ordered[: k + 1].sum(), "You add up one token too many."),
+            (ordered[: k - 1].sum(), "You add up one token too few."),
+            (1 - expected, "That is the mass of all others."),
+        )  # fmt: skip
+        raise Wrong(told + nearest(answer, mistakes, "Soften all 200 first, then sum the k largest. (hint 1)"))
     batch = 3 * torch.randn(4, 5, 50)
-    expected = torch.softmax(batch.double() / 2, dim=-1).sort(dim=-1, descending=True).values[..., :7].sum(-1)
-    answer = top_mass(batch.clone(), 7, 2.0)
+    k, temperature = int(torch.randint(5, 10, ())), _random(1.8, 3.5)
+    p = torch.softmax(batch.double() / temperature, dim=-1)
+    expected = p.topk(k, dim=-1).values.sum(-1)
+    answer = top_mass(batch.clone(), k, temperature)
     if not close(answer, expected):
         _refuse_kept_axis(answer, expected)
+        told = "For one row it is right. Logits of shape [4, 5, 50] should give masses of shape [4, 5]; "
+        shape = list(torch.as_tensor(answer).shape)
+        if shape != [4, 5]:
+            raise Wrong(told + f"yours have the shape {shape}: pick and sum over the last axis alone, dim=-1. (hint 2)")
+        for axis in (0, 1):
+            if close(answer, torch.softmax(batch.double() / temperature, dim=axis).topk(k, dim=-1).values.sum(-1)):
+                raise Wrong(told + f"your softmax runs over axis {axis}: every row is its own distribution, dim=-1.")
+        if close(answer, p.flatten().div(20).reshape(4, 5, 50).topk(k, dim=-1).values.sum(-1)):
+            raise Wrong(told + "your softmax runs over all rows at once: every row is its own distribution, dim=-1.")
         raise Wrong(
-            "Logits of shape [4, 5, 50] should give masses of shape [4, 5], one for each row, and yours differ: "
-            "sort and sum over the last axis only. (hint 2)"
+            told
+            + f"that of row [0, 0] should be {expected[0, 0]:.4f}, and yours is {float(answer[0][0]):.4f}. Softmax, "
+            "choice and sum all run over the last axis, dim=-1. (hint 2)"
         )
-    kept = batch.clone()
-    top_mass(kept, 7, 2.0)
-    if not torch.equal(kept, batch):
-        raise Wrong("Your function changes the logits that it is given: write logits / T, not logits /= T. (hint 1)")
-    if not close(top_mass(torch.randn(10), 10, 3.0), 1.0):
-        raise Wrong("All ten of ten tokens hold a mass of 1, and yours do not. (hint 1)")
-
-
-def _entropy_at(logits, temperature):
-    p = torch.softmax(logits.double() / temperature, dim=-1)
-    return torch.special.entr(p).sum().item()
-
-
-def _halves_well(find):
-    """Whether a search finds T=5 where no temperature on the way to it is low."""
-    logits = torch.linspace(-3, 3, 10)
-    return 4 < number(find(logits, _entropy_at(logits, 5.0))) < 6
-
-
-def check_temperature_for_entropy(find):
-    """1.4: the temperature at which a distribution has a given entropy, from 0.01 to 200."""
-    anywhere = [
-        (size, scale, 0.4, 2.0) for size, scale in ((10, 1), (10, 30), (5000, 3), (5000, 0.2), (50, 8), (1000, 60))
-    ]
-    # Three at the low end: a search in twenty equal steps hits one of them by luck once in a hundred times.
-    at_the_ends = [(100, 0.012, 0.95, 1.05)] * 3 + [(500, 180.0, 0.95, 1.05)]
-    for size, scale, least, most in anywhere + at_the_ends:
-        target = 0.0
-        while not 0.1 < target < math.log(size) - 0.1:
-            logits = scale * torch.randn(size)
-            right = scale * math.exp(_random(math.log(least), math.log(most)))
-            target = _entropy_at(logits, right)
-        temperature = number(find(logits.clone(), target))
-        if temperature <= 0:
-            raise Wrong(
-                f"A temperature is positive, and yours is {temperature:.4g}. Bisect between positive ends. (hint 1)"
-            )
-        got = _entropy_at(logits, temperature)
-        if abs(got - target) > 0.0011:
-            told = f"{size} logits should have entropy {target:.3f} nats. Your T={temperature:.4g} gives {got:.3f}; "
-            told += f"T={right:.4g} would do. "
-            if temperature < min(0.11, right / 3) and _halves_well(find):
-                raise Wrong(
-                    told + "Your search ran to its low end. Is an entropy NaN there? NaN < target is False. Use a "
-                    "stable softmax (1.1) and an entropy that is safe at 0 (1.2)."
-                )
-            if (size, scale, least, most) in at_the_ends:
-                raise Wrong(
-                    told + "The answer may lie anywhere between 0.01 and 200: are your first ends wide enough, and do "
-                    "you halve often enough, in the geometric middle? (hint 2)"
-                )
-            raise Wrong(
-                told + "Entropy grows with T: which half do you keep, are your first ends wide enough, and do you "
-                "halve often enough? (hints 1 and 2)"
-            )
+    tied = torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, 0.0])[torch.randperm(6)]
+    expected = torch.softmax(tied.double(), -1).sort(descending=True).values[:2].sum()
+    answer = top_mass(tied, 2, 1.0)
+    if not close(answer, expected):
+        raise Wrong(
+            f"Where three tokens share the second place, the 2 likeliest of 6 hold {expected:.4f}, and yours "
+            f"{_shown(answer)}: a threshold lets all that tie in. Take exactly k, with topk. (hint 2)"
+        )
+    answer = top_mass(torch.randn(10), 10, 3.0)
+    if not close(answer, 1.0):
+        raise Wrong(f"All 10 of 10 tokens hold a mass of 1, and yours {_shown(answer)}: k may be as large as V.")
 
 
 # Rows that disagree in one pair of classes only: (row, T, row, T, which pair).
@@ -270,6 +206,7 @@ def _yes_or_no(answer):
 
 def check_could_share(could_share):
     """1.5: whether two printed rows can come from the same logits."""
+    could_share = unchanged(could_share)
     for size in (3, 3, 3, 4, 4, 5):
         row_a, t_a, row_b, t_b = _draw(size, same=True)
         if not _yes_or_no(could_share(row_a, t_a, row_b, t_b)):
@@ -287,6 +224,13 @@ def check_could_share(could_share):
                 f"by at least {distances[i, j]:.2f}, more than rounding allows, and you say that they can share their "
                 "logits. (hint 2)"
             )
+    for row in ((0.6, 0.3, 0.1), (0.1, 0.2, 0.3, 0.4)):
+        turned = list(row[1:] + row[:1])
+        if _yes_or_no(could_share(list(row), 1.0, turned, 1.0)):
+            raise Wrong(
+                f"{list(row)} and {turned}, both at T=1, hold the same numbers for other classes, and you say that they can "
+                "share their logits. A gap has a sign: keep the classes in their places. (hint 1)"
+            )
     for row_a, t_a, row_b, t_b, (i, j) in ONE_PAIR:
         if _yes_or_no(could_share(list(row_a), t_a, list(row_b), t_b)):
             raise Wrong(
@@ -300,10 +244,188 @@ def check_could_share(could_share):
             raise Wrong(told + EVERY_PAIR)
 
 
+# --- 1.2: a student trained at a temperature --------------------------------------------------------------------------
+
+WIDTH = 576  # of the mean of a sentence's word vectors: the first of its features
+
+
+def pupil() -> nn.Module:
+    """The student of exercise 1.2, untrained: 18,530 weights on the mean of a sentence's word vectors."""
+    return nn.Sequential(nn.Dropout(0.3), nn.Linear(WIDTH, 32), nn.ReLU(), nn.Linear(32, 2))
+
+
+def _lesson(distil, temperature, scale):
+    """Has a student taught by `distil` on 5,000 sentences of the pool, with scaled logits; scores it on test sentences.
+
+    Returns:
+        its accuracy, and how wide its logit gaps are beside the teacher's.
+    """
+    every, stored, test = reviews.features()[:, :WIDTH], scale * reviews.logits("tuned-640"), reviews.places("test")
+    rows = np.random.default_rng(int(torch.randint(10**9, ()))).permutation(reviews.pool("tuned-640"))[:5000]
+    x, teacher = every[rows], stored[rows]
+    kept = x.clone(), teacher.clone()
+    student = distil(pupil(), x, teacher, temperature)
+    if not isinstance(student, nn.Module):
+        raise Wrong(f"Return the trained student, a module; this came: {type(student).__name__}.")
+    if not (torch.equal(x, kept[0]) and torch.equal(teacher, kept[1])):
+        raise Wrong("Your function changes the features or the logits that it is given: make new tensors from them.")
+    with torch.no_grad():
+        z = student.eval()(every[test])
+    if not torch.isfinite(z).all():
+        raise Wrong("The student's logits are no longer finite numbers: is the learning rate too high? (hint 3)")
+    right, gaps, theirs = reviews.labels()[test], z[:, 1] - z[:, 0], stored[test, 1] - stored[test, 0]
+    return (z.argmax(-1) == right).float().mean().item(), (gaps.std() / theirs.std()).item()
+
+
+def check_distil(distil):
+    """1.2: a training loop at a temperature, judged by the student that comes out on the sentences of `reviews`."""
+    temperature = _random(3.5, 5.0)
+    accuracy, spread = _lesson(distil, temperature, 0.4)  # a teacher with more doubts: slips show more
+    told = f"At T={temperature:.1f} your student is right on {accuracy:.1%} of the test sentences"
+    gaps = f"{told}, and its logit gaps are {spread:.2f} times as wide as the teacher's; 0.4 to 0.85 is sound. "
+    if accuracy < 0.45:
+        raise Wrong(f"{told}, fewer than a coin: it learned the wrong way round. (hint 2)")
+    if accuracy < 0.66:
+        raise Wrong(f"{told}; 66% are asked. Too few steps, or too low or high a rate? (hint 3)")
+    if spread < 0.33:
+        raise Wrong(f"{gaps}Too narrow: divide the student's logits by T too, and never multiply by T. (hint 2)")
+    if spread > 1.0:
+        raise Wrong(f"{gaps}Too wide: are the targets the teacher's probabilities at T? (hints 1 and 2)")
+    _, spread = _lesson(distil, 0.2, 1.0)
+    if spread > 0.36:
+        raise Wrong(
+            f"At T=0.2 the targets are nearly bare answers, yet your student's gaps are {spread:.2f} times the teacher's, "
+            "as at any other T: do you use T, on both sides? (hint 2)"
+        )
+
+
+# --- 1.4: three teachers ----------------------------------------------------------------------------------------------
+
+REASONS = {"hidden": 4, "drowned": 1, "needless": 1}  # each with the T that it speaks for
+TEACHERS = {"A": "hidden", "B": "drowned", "C": "needless"}
+
+
+def three_teachers() -> dict[str, torch.Tensor]:
+    """Logits ``[64, V]`` of three made-up teachers, by letter: always the same ones."""
+    generator = torch.Generator().manual_seed(1)
+
+    def drawn(classes, first, likely, rest):
+        z = torch.randn(64, classes, generator=generator)
+        z[:, 1:10] -= likely
+        z[:, 10:] -= rest
+        z[:, 0] += first
+        return z
+
+    return {"A": drawn(30_000, 3.0, 9.0, 60.0), "B": drawn(30_000, 2.0, 0.5, 10.8), "C": drawn(10, 2.0, 0.5, 0.0)}
+
+
+def teacher_curves() -> dict[str, dict[str, list[float]]]:
+    """For the figure of exercise 1.4: at each T what the second choice gets and what the ten likeliest hold together."""
+    curves = {}
+    for name, logits in three_teachers().items():
+        at = {temperature: torch.softmax(logits / temperature, -1).topk(10).values for temperature in (1, 1.5, 2, 3, 4)}
+        curves[name] = {
+            "T": list(at),
+            "second": [p[:, 1].median().item() for p in at.values()],
+            "ten": [p.sum(-1).mean().item() for p in at.values()],
+        }
+    return curves
+
+
+def check_decide(decide):
+    """1.4: T and reason for each of three teachers, read off a figure."""
+    answer = decide() if callable(decide) else decide
+    if not isinstance(answer, dict) or set(answer) != set(TEACHERS):
+        raise Wrong(f"A dict with the keys A, B and C was expected, and this came: {answer!r}")
+    for name, reason in TEACHERS.items():
+        pair = answer[name]
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[1], str):
+            raise Wrong(f'For {name} a pair such as (1, "needless") was expected, and this came: {pair!r}')
+        temperature, word = number(pair[0]), pair[1].strip().lower()
+        if temperature not in (1, 4) or word not in REASONS:
+            raise Wrong(f"For {name} 1 or 4 and one of the three words were expected, and this came: {pair!r}")
+        if REASONS[word] != temperature:
+            raise Wrong(
+                f'For {name} you take T={temperature:g} because "{word}", and that word speaks for the other T.'
+            )
+        if word != reason:
+            raise Wrong(_reading(name))
+
+
+def _reading(name):
+    """What the figure says of a teacher, as a question."""
+    read = {
+        "A": "how likely is its second choice at T=1, and what do the ten likeliest still hold at T=4",
+        "B": "what do its ten likeliest hold at T=4, and who has the rest",
+        "C": "is anything hidden from the student at T=1, or lost at T=4",
+    }
+    return f"Look at {name} again: {read[name]}? Read both panels. (hint 1)"
+
+
+# --- 1.6: choose T ----------------------------------------------------------------------------------------------------
+
+OFFERED = (1, 2, 3, 5, 10)
+TRIES = 60  # of each kind
+
+
+def _world(gains):
+    """What students of five temperatures got right, ``{T: [S, N]}``; `gains` are by how much T is better, in noise."""
+    students, sentences = int(torch.randint(5, 9, ())), int(torch.randint(200, 2500, ()))
+    noise = 5.5 / math.sqrt(sentences * students)  # about the standard error of a difference, in units of ability
+    ease = 0.9 + torch.randn(sentences)
+    luck = 0.25 * torch.randn(students, 1)  # of a seed: its sentences, its start; the same at every T
+    right = {}
+    for temperature in OFFERED:
+        ability = gains.get(temperature, 0.0) * noise / math.sqrt(2)
+        own = 0.6 * torch.randn(students, sentences)
+        right[temperature] = (ease + luck + own + ability > 0).float()
+    return right
+
+
+def _chosen(choose, gains):
+    right = _world(gains)
+    kept = {temperature: each.clone() for temperature, each in right.items()}
+    answer = number(choose(right))
+    if answer not in OFFERED:
+        raise Wrong(f"One of the temperatures {list(OFFERED)} was expected, and this came: {answer:g}")
+    if set(right) != set(kept) or not all(torch.equal(right[each], kept[each]) for each in kept):
+        raise Wrong("Your function changes the table that it is given: read it, and make new tensors.")
+    return int(answer)
+
+
+def check_choose(choose):
+    """1.6: T chosen on validation sentences; counted is what the choice is worth on held-out ones."""
+    left = sum(_chosen(choose, {}) != 1 for _ in range(TRIES))
+    if left > 0.33 * TRIES:
+        raise Wrong(
+            f"In {TRIES} cases no temperature is better on held-out sentences, and in {left} of them you left T=1. "
+            "Somebody always leads by chance: how large is the lead beside its noise over the students? (hint 2)"
+        )
+    for better in (2, 5, 10):
+        found = sum(_chosen(choose, {better: 6.0, 3: -5.0}) == better for _ in range(TRIES // 3))
+        if found < 0.7 * TRIES / 3:
+            raise Wrong(
+                f"In {TRIES // 3} cases T={better} is clearly better than all others on held-out sentences, and you "
+                f"chose it in {found}. Subtract student by student: the same seed, the same sentences. (hint 1)"
+            )
+    found = sum(_chosen(choose, {2: 5.0, 5: 11.0}) == 5 for _ in range(TRIES // 3))
+    if found < 0.7 * TRIES / 3:
+        raise Wrong(
+            f"In {TRIES // 3} cases T=2 is better than 1 and T=5 better still on held-out sentences, and you chose T=5 "
+            f"in {found}. Among those that clearly beat T=1, take the best. (hint 3)"
+        )
+    worse = sum(_chosen(choose, {each: -6.0 for each in OFFERED[1:]}) != 1 for _ in range(TRIES // 3))
+    if worse > 0.1 * TRIES:
+        raise Wrong(
+            f"In {TRIES // 3} cases every T above 1 is worse on held-out sentences, and you left T=1 in {worse}."
+        )
+
+
 CHECKS = {
     "1.1": check_soften,
-    "1.2": check_entropy,
+    "1.2": check_distil,
     "1.3": check_top_mass,
-    "1.4": check_temperature_for_entropy,
+    "1.4": check_decide,
     "1.5": check_could_share,
+    "1.6": check_choose,
 }

@@ -1,13 +1,20 @@
 """Checks of lesson 02, dark knowledge."""
 
+import functools
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 
+from distill_lessons.course import results
 from distill_lessons.course.exercises import Wrong, close, number
+from distill_lessons.course.exercises.common import unchanged
+from distill_lessons.course.experiments import on_reviews
+from distill_lessons.pairs import reviews
 
 
 def _shape(answer):
-    return tuple(getattr(answer, "shape", ()))
+    return tuple(getattr(answer, "shape", np.shape(answer)))
 
 
 def _draw_classes(classes, least=3):
@@ -17,20 +24,13 @@ def _draw_classes(classes, least=3):
     return labels[torch.randperm(len(labels))]
 
 
-def _untouched(function, *inputs, hint):
-    copies = [value.clone() if isinstance(value, torch.Tensor) else value for value in inputs]
-    function(*copies)
-    for value, copy in zip(inputs, copies):
-        if isinstance(value, torch.Tensor) and not torch.equal(value, copy):
-            raise Wrong(f"Your function changes the tensor that it is given: work on a copy, .clone(). ({hint})")
-
-
 def _class_means(rows, labels):
     return torch.stack([rows[labels == label].mean(0) for label in range(rows.shape[-1])])
 
 
 def check_mean_soft_targets(mean_soft_targets):
     """2.1: mean softened distribution of each true class."""
+    mean_soft_targets = unchanged(mean_soft_targets)
     for classes in (10, 6):
         labels = _draw_classes(classes)
         logits = 3 * torch.randn(len(labels), classes) + 4 * F.one_hot(labels, classes)
@@ -38,7 +38,6 @@ def check_mean_soft_targets(mean_soft_targets):
         expected = _class_means(torch.softmax(logits.double() / temperature, dim=-1), labels)
         answer = mean_soft_targets(logits.clone(), labels.clone(), temperature)
         if close(answer, expected):
-            _untouched(mean_soft_targets, logits, labels, temperature, hint="hint 1")
             continue
         size = f"{classes} × {classes}"
         if _shape(answer) != (classes, classes):
@@ -71,6 +70,14 @@ def check_mean_soft_targets(mean_soft_targets):
                 "You take the mean of the logits and soften that. Softmax is not linear: soften each picture first, "
                 "then take the mean. (hint 1)"
             )
+        predicted = F.one_hot(logits.argmax(-1), classes).double()
+        if close(answer, _class_means(predicted, labels)):
+            raise Wrong("You count predictions, which is hard: take the mean of the softened probabilities. (hint 1)")
+        softened = torch.softmax(logits.double() / temperature, dim=-1)
+        if close(answer, _class_means(softened.log(), labels).exp()):
+            raise Wrong("You take the mean of the logarithms: take that of the probabilities. (hint 1)")
+        if close(answer, _class_means(softened, logits.argmax(-1))):
+            raise Wrong("You group the pictures by what the teacher predicts: group them by their labels. (hint 2)")
         total = float(torch.as_tensor(answer).double()[0].sum())
         if abs(total - 1) > 1e-3:
             raise Wrong(
@@ -79,48 +86,17 @@ def check_mean_soft_targets(mean_soft_targets):
             )
         raise Wrong(
             f"The first entry of row 0 should be {expected[0, 0]:.4f}, and yours is {float(answer[0][0]):.4f}. Which rows "
-            "do you average: those whose true label is the class? (hint 2)"
+            "do you average: all of those whose true label is the class? (hint 2)"
         )
-
-
-def check_nearest_classes(nearest):
-    """2.2: for each class the largest entry of its row that is not on the diagonal."""
-    for classes, strange in ((10, False), (7, False), (8, True), (10, True)):
-        matrix = torch.softmax(2 * torch.randn(classes, classes), dim=-1)
-        matrix = 0.4 * matrix + 0.6 * torch.eye(classes)
-        if strange:  # a teacher that confuses some class more often than it recognises it
-            row = int(torch.randint(classes, ()))
-            matrix[row] = torch.softmax(2 * torch.randn(classes), dim=-1)
-            matrix[row, row] = matrix[row].min() / 2
-        off = matrix.clone().fill_diagonal_(-1.0)
-        expected = off.argmax(-1)
-        answer = nearest(matrix.clone())
-        if _shape(torch.as_tensor(answer)) != (classes,):
-            raise Wrong(
-                f"For a {classes} × {classes} matrix {classes} class numbers are expected, one for each row, and this "
-                f"came: {answer!r}. (hint 1)"
-            )
-        if close(answer, expected):
-            continue
-        answer = torch.as_tensor(answer)
-        wrong = int((answer != expected).nonzero()[0])
-        told = f"Class {wrong} is nearest to {int(expected[wrong])}, and you say {answer[wrong].item():g}. "
-        if close(answer, matrix.argmax(-1)):
-            raise Wrong(told + "Every class is closest to itself: leave the diagonal out. (hint 1)")
-        if close(answer, off.argmax(0)):
-            raise Wrong(told + "You look down the columns: a row is what the teacher says about that class. (hint 1)")
-        if strange:
-            raise Wrong(
-                told
-                + "The diagonal is not always the largest entry: the second largest of a row need not be the answer. "
-                "Mask the diagonal, then take the argmax. (hint 2)"
-            )
-        raise Wrong(told + "Take the largest entry of the row that is not on the diagonal. (hint 1)")
-    _untouched(nearest, torch.softmax(torch.randn(5, 5), dim=-1), hint="hint 2")
+    labels = _draw_classes(5)
+    logits = 200 * F.one_hot(labels, 5) + torch.randn(len(labels), 5)
+    if not close(mean_soft_targets(logits, labels, 2.0), _class_means(torch.softmax(logits.double() / 2, -1), labels)):
+        raise Wrong("For logits of 200 yours is wrong: exp overflows. Use torch.softmax. (hint 1)")
 
 
 def check_smooth(smooth):
-    """2.3: (1 − ε) one-hot + ε / C."""
+    """2.2: (1 − ε) one-hot + ε / C."""
+    smooth = unchanged(smooth)
     for classes, epsilon in ((10, 0.1), (5, 0.3), (4, 0.0), (7, 1.0)):
         labels = torch.randint(classes - 1, (12,))  # the last class does not occur
         expected = (1 - epsilon) * F.one_hot(labels, classes).double() + epsilon / classes
@@ -133,6 +109,12 @@ def check_smooth(smooth):
                 "number of classes is an argument: not every class need occur among the labels. (hint 1)"
             )
         answer = torch.as_tensor(answer).double()
+        hot = F.one_hot(labels, classes).double()
+        if close(answer, (1 - epsilon) * hot + epsilon * hot.mean(0)):
+            raise Wrong(
+                "You mix with the frequencies of the labels: every class gets the same part of ε, also one that does not occur. "
+                "(hint 2)"
+            )
         on = answer[0, labels[0]].item()
         told = (
             f"With ε={epsilon} and {classes} classes the label should get {1 - epsilon + epsilon / classes:.4f}, and "
@@ -150,11 +132,14 @@ def check_smooth(smooth):
 
 
 def check_without_class_information(flatten):
-    """2.4: the label keeps its probability, the wrong classes share the rest equally, picture by picture."""
+    """2.3: the label keeps its probability, the wrong classes share the rest equally, picture by picture."""
+    flatten = unchanged(flatten)
     for classes in (10, 5):
         labels = torch.randint(classes, (40,))
         targets = torch.softmax(1.5 * torch.randn(40, classes) + 1.5 * F.one_hot(labels, classes), dim=-1)
         own = F.one_hot(labels, classes).bool()
+        targets[:2] = own[:2].float()  # a teacher that is certain and right
+        targets[2] = own[3].roll(1).float()  # and one that is certain, and mostly wrong
         on = targets[own].double()
         expected = ((1 - on) / (classes - 1)).unsqueeze(-1).expand(-1, classes).clone()
         expected[own] = on
@@ -172,6 +157,11 @@ def check_without_class_information(flatten):
         total = answer.sum(-1)
         if not close(total, torch.ones(40), 1e-3):
             worst = total[(total - 1).abs().argmax()].item()
+            if total.isnan().any():
+                raise Wrong(
+                    "Where the label has a probability of 1 exactly, yours gives NaN: nothing is left to share, and the "
+                    "wrong classes get 0 each. (hint 2)"
+                )
             raise Wrong(
                 f"Each row must sum to 1, and one of yours sums to {worst:.3f}. How many wrong classes share the rest? "
                 "(hint 2)"
@@ -187,21 +177,21 @@ def check_without_class_information(flatten):
             "The label keeps its probability, but the wrong classes of a picture are not all equal, or not the mean of "
             "that picture's own wrong classes. (hint 2)"
         )
-    labels = torch.randint(6, (5,))
-    _untouched(flatten, torch.softmax(torch.randn(5, 6), dim=-1), labels, hint="hint 1")
 
 
 LESSON_LABEL = 3  # the lesson finds a bias for this one
 
 
 def check_bias_for_share(find):
-    """2.5: the bias of one logit with which a given share of the pictures is given that label."""
+    """2.4: the bias of one logit with which a given share of the pictures is given that label."""
+    find = unchanged(find)
     for classes, scale, offset in ((10, 1.0, -4.0), (6, 1.5, 5.0), (10, 10.0, -45.0), (4, 1.0, -3.0)):
         label = int((torch.randint(1, classes, ()) + LESSON_LABEL) % classes)  # any other
-        logits = scale * torch.randn(400, classes)
+        pictures = int(torch.randint(300, 600, ()))
+        logits = scale * torch.randn(pictures, classes)
         logits[:, label] += offset
-        count = int(torch.randint(40, 140, ()))
-        bias = number(find(logits.clone(), label, count / 400))
+        count = int(torch.randint(pictures // 10, pictures // 3, ()))
+        bias = number(find(logits.clone(), label, count / pictures))
         moved = logits.clone()
         moved[:, label] += bias
         got = int((moved.argmax(-1) == label).sum())
@@ -210,13 +200,15 @@ def check_bias_for_share(find):
             needed = (others - logits[:, label]).sort().values
             right = ((needed[count - 1] + needed[count]) / 2).item()
             told = (
-                f"Label {label} should be predicted for {count} of 400 pictures; your bias of {bias:.3f} gives {got}, and "
+                f"Label {label} should be predicted for {count} of {pictures} pictures; your bias of {bias:.3f} gives {got}, and "
                 f"{right:.3f} would do. "
             )
             if abs(bias + right) < 0.02 * abs(right):
                 raise Wrong(told + "The sign is turned around: a bias is added to the logit. (hint 1)")
             if abs(bias) < 1e-6:
                 raise Wrong(told + "A bias of 0 leaves every prediction as it was. (hint 1)")
+            if abs(bias - right) <= 0.051:
+                raise Wrong(told + "That is near, but several pictures off: do you round, or stop too early? (hint 2)")
             moved_other = logits.clone()
             moved_other[:, LESSON_LABEL] += bias
             if abs(int((moved_other.argmax(-1) == LESSON_LABEL).sum()) - count) <= 1:
@@ -225,7 +217,7 @@ def check_bias_for_share(find):
                     + f"Your bias fits label {LESSON_LABEL}, and label {label} was asked: use the argument. (hint 2)"
                 )
             mean = torch.softmax(moved.double(), dim=-1)[:, label].mean().item()
-            if abs(mean - count / 400) < 0.01:
+            if abs(mean - count / pictures) < 0.01:
                 raise Wrong(
                     told + "You match the mean probability of the label. What is asked for is the share of pictures on "
                     "which it wins. (hint 1)"
@@ -235,13 +227,123 @@ def check_bias_for_share(find):
                 + "On each picture the label wins once its logit passes the largest of the others: that difference, "
                 "sorted over pictures, holds the answer. Biases may be negative or large. (hint 2)"
             )
-    _untouched(find, torch.randn(50, 5), 2, 0.3, hint="hint 2")
+
+
+# --- 2.5: what to buy -------------------------------------------------------------------------------------------------
+
+BUDGET, CHEAP = 50.0, 0.01  # euros
+DEAR = (0.08, 0.125)  # few prices and one order of the pool, so that a plan that comes again is not trained again
+
+
+def _whole_places(bought, name):
+    array = np.asarray(bought)
+    if array.dtype == bool:
+        raise Wrong(f"Your {name} is a mask: give the places themselves, numbers out of `pool`. (hint 1)")
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise Wrong(f"Your {name} should be a list of places out of `pool`, and this came: {bought!r:.80}. (hint 1)")
+    return array.astype(np.int64)
+
+
+@functools.lru_cache(maxsize=64)
+def _taught(labelled: bytes, asked: bytes) -> float:
+    """Test accuracy of a student that learns people's labels of some places and tuned-640's probabilities of others."""
+    labelled, asked = (np.frombuffer(each, dtype=np.int64).copy() for each in (labelled, asked))
+    targets = torch.cat([on_reviews.answers(reviews.labels()[labelled]), on_reviews.soft(asked)])
+    model = on_reviews.learn("frozen", np.concatenate([labelled, asked]), targets, 2e-3, 0, steps=150)
+    test = reviews.places("test")
+    right = on_reviews.logits(model, "frozen", test).argmax(-1) == reviews.labels()[test]
+    return right.float().mean().item()
+
+
+def check_plan(plan):
+    """2.5: spend a budget on people's labels and the teacher's probabilities; a student is trained on what was bought."""
+    dear = DEAR[int(torch.randint(len(DEAR), ()))]
+    prices = [(dear, CHEAP), (CHEAP, dear)]
+    if torch.rand(()) < 0.5:
+        prices.reverse()
+    for label_price, ask_price in prices:
+        pool = np.random.default_rng(0).permutation(reviews.pool("tuned-640"))
+        told = f"At {label_price:.3f} € a label and {ask_price:.3f} € a probability "
+        answer = plan(pool.copy(), label_price, ask_price, BUDGET)
+        try:
+            bought = list(answer)
+        except TypeError:
+            bought = []
+        if len(bought) != 2 or isinstance(answer, (str, dict)):
+            raise Wrong(f"Two lists are expected, (to_label, to_ask), and this came: {answer!r:.80}. (hint 1)")
+        labelled, asked = _whole_places(bought[0], "to_label"), _whole_places(bought[1], "to_ask")
+        both = np.concatenate([labelled, asked])
+        if len(both) == 0:
+            raise Wrong(told + "you buy nothing, and a student learns nothing from it. (hint 1)")
+        if not np.isin(both, pool).all():
+            strange = both[~np.isin(both, pool)][0]
+            raise Wrong(
+                f"{strange} is no place of the pool: take places out of `pool`, as in pool[:100]; test sentences and "
+                "positions in the pool are not for sale. (hint 1)"
+            )
+        if len(np.unique(both)) < len(both):
+            raise Wrong(told + "you pay for a sentence twice: each once, from the one or the other. (hint 2)")
+        cost = len(labelled) * label_price + len(asked) * ask_price
+        if cost > BUDGET + 1e-6:
+            raise Wrong(told + f"your plan costs {cost:.2f} €, and the budget is {BUDGET:.2f} €. (hint 2)")
+        if BUDGET - cost > 100 * CHEAP and len(both) < len(pool):
+            raise Wrong(told + f"you leave {BUDGET - cost:.2f} € unspent while sentences are for sale. (hint 2)")
+        reached = _taught(np.sort(labelled).tobytes(), np.sort(asked).tobytes())
+        most = int(BUDGET / CHEAP)
+        if len(both) < 0.9 * most:
+            raise Wrong(
+                told + f"you buy {len(labelled):,} labels and {len(asked):,} probabilities, and the student ends at "
+                f"{reached:.1%}. The same money buys {most:,} sentences, and brings 70 to 71%. Which is worth more, at "
+                "these prices? (hint 3)"
+            )
+
+
+# --- 2.6: three students ----------------------------------------------------------------------------------------------
+
+DIETS = {"intended": "soft", "shuffled": "permuted", "answers": "hard"}
+SCORES = ("accuracy", "overconfidence", "nats", "rank")
+
+
+def students(seed: int = 0, letters: str = "BCA") -> dict[str, dict[str, float]]:
+    """Recorded test scores of three students of a seed, named by letters in the order of DIETS."""
+    table = results.load("lesson02-reviews")
+    return {
+        letter: {score: results.per_seed(table, score, arm)[seed] for score in SCORES}
+        for letter, arm in sorted(zip(letters, DIETS.values()))
+    }
+
+
+def check_diagnose(diagnose):
+    """2.6: which of three students learned from shuffled probabilities, which from answers, which as intended."""
+    for seed in range(10):
+        letters = "".join("ABC"[place] for place in torch.randperm(3))
+        right = dict(zip(letters, DIETS))
+        shown = students(seed, letters)
+        answer = diagnose({letter: dict(scores) for letter, scores in shown.items()})
+        if not isinstance(answer, dict) or set(answer) != set(right):
+            raise Wrong(
+                f"A dict from the letters A, B and C to three words is expected, and this came: {answer!r:.80}."
+            )
+        if strange := [word for word in answer.values() if word not in DIETS]:
+            raise Wrong(f"{strange[0]!r} is none of the three words: {', '.join(DIETS)}.")
+        if len(set(answer.values())) < 3:
+            raise Wrong("Each of the three words belongs to one student: " + f"yours are {', '.join(answer.values())}.")
+        for letter, word in right.items():
+            if answer[letter] != word:
+                scores = ", ".join(f"{name} {value:.3f}" for name, value in shown[letter].items())
+                words = {
+                    "answers": "Targets of 0 and 1 teach to be sure: who is surer than right? (hint 1)",
+                    "shuffled": "Its doubts are of the right size and at the wrong sentences: what does that spoil? (hint 2)",
+                    "intended": "It was told which sentences are doubtful: in which score must it show? (hint 2)",
+                }[word]  # fmt: skip
+                raise Wrong(f'In seed {seed} you call {letter} "{answer[letter]}" ({scores}). {words}')
 
 
 CHECKS = {
     "2.1": check_mean_soft_targets,
-    "2.2": check_nearest_classes,
-    "2.3": check_smooth,
-    "2.4": check_without_class_information,
-    "2.5": check_bias_for_share,
+    "2.2": check_smooth,
+    "2.3": check_without_class_information,
+    "2.4": check_bias_for_share,
+    "2.5": check_plan,
+    "2.6": check_diagnose,
 }

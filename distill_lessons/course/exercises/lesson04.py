@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from distill_lessons.course.exercises import Wrong, close, number
+from distill_lessons.course.exercises.common import nearest, unchanged
 
 
 def _gradient(function, logits, *rest):
@@ -19,36 +20,60 @@ def _gradient(function, logits, *rest):
     return value.detach(), logits.grad
 
 
+def _drawn(most):
+    """Logits, ids and counts of six positions with a total of their own each, columns in random order."""
+    z = 2 * torch.randn(6, 23)
+    totals = torch.randint(3, most, (6,)).tolist()
+    p = torch.randn(6, 23).mul(1.5).softmax(-1)
+    full = torch.stack(
+        [torch.multinomial(row, n, replacement=True).bincount(minlength=23) for row, n in zip(p, totals)]
+    )
+    full[:3, 0] += 2  # token 0 is a token like any other, and the id of the padding
+    full[3, 0] = 0
+    full = full.float()
+    width = int((full > 0).sum(1).max()) + 2
+    ids, counts = torch.zeros(6, width, dtype=torch.long), torch.zeros(6, width)
+    for row in range(6):
+        found = full[row].nonzero().squeeze(-1)
+        columns = torch.randperm(width)[: len(found)]
+        ids[row, columns], counts[row, columns] = found, full[row, found]
+    return z, ids, counts, full
+
+
 def check_target_loss(target_loss):
     """4.1: cross-entropy to drawn tokens, from counts."""
-    for draws in (7, 50):
-        z = 2 * torch.randn(6, 23)
-        drawn = torch.multinomial(torch.randn(6, 23).mul(1.5).softmax(-1), draws, replacement=True)
-        full = torch.zeros(6, 23).scatter_add_(1, drawn, torch.ones(6, draws))
-        width = int((full > 0).sum(1).max()) + 2
-        ids, counts = torch.zeros(6, width, dtype=torch.long), torch.zeros(6, width)
-        for row in range(6):
-            found = full[row].nonzero().squeeze(-1)
-            ids[row, : len(found)], counts[row, : len(found)] = found, full[row, found]
+    target_loss = unchanged(target_loss)
+    for most in (8, 60):
+        z, ids, counts, full = _drawn(most)
+        totals = full.sum(-1, keepdim=True).double()
+        width = ids.shape[1]
         log_q = z.double().log_softmax(-1)
-        weights = full.double() / draws
-        expected = -(weights * log_q).sum(-1).mean()
+        weights = full.double() / totals
+        rows = -(weights * log_q).sum(-1)
+        expected = rows.mean()
         got, slope = _gradient(target_loss, z, ids, counts)
         if not close(number(got), expected):
+            summed = -(full.double() * log_q).sum(-1)  # not divided
             own = log_q.gather(1, ids)
             listed = torch.where(counts > 0, own, -math.inf)
+            wholly = weights.clone()
+            wholly[:, 0] = 0
+            last = z.gather(1, ids).double().log_softmax(-1)
+            shares = (
+                "You divide all rows by the same total: every row has its own, counts.sum(-1, keepdim=True). (hint 1)"
+            )
             mistakes = (
-                (expected * draws, f"You did not divide the counts by their sum, {draws} draws here. (hint 1)"),
-                (expected * 6, "You sum over the positions: take their mean. (hint 2)"),
+                (summed.mean(), "You did not divide the counts by their sum, a total for each row. (hint 1)"),
+                (rows.sum(), "You sum over the positions: take their mean. (hint 2)"),
                 (-expected, "The sign is turned round: minus the logarithm."),
                 (
-                    expected - torch.special.entr(weights).sum(-1).mean(),
+                    (rows - torch.special.entr(weights).sum(-1)).mean(),
                     "You took the entropy of the shares off. That is a KL; the cross-entropy alone was asked for.",
                 ),
-                (
-                    expected * draws / 50,
-                    f"The draws need not be 50, here they are {draws}: divide by their sum. (hint 1)",
-                ),
+                (summed.mean() / 50, "The draws need not be 50: divide by the sum of each row. (hint 1)"),
+                (summed.sum() / totals.sum(), shares),
+                (summed.sum() / totals.sum() / 6, shares),
+                *(((summed / total).mean(), shares) for total in {*totals.flatten().tolist()}),
                 (
                     expected / width,
                     f"You took a mean over the {width} columns: sum over them, mean over positions. (hint 2)",
@@ -63,11 +88,27 @@ def check_target_loss(target_loss):
                     .mean(),
                     "You took the softmax over the listed tokens alone: over the whole vocabulary first. (hint 2)",
                 ),
+                (
+                    -(counts / totals * last).sum(-1).mean(),
+                    "You took the softmax over the listed tokens alone: over the whole vocabulary first. (hint 2)",
+                ),
+                (-(wholly * log_q).sum(-1).mean(), "You leave token 0 out: padding is where the count is 0. (hint 1)"),
+                (
+                    -(wholly / wholly.sum(-1, keepdim=True) * log_q).sum(-1).mean(),
+                    "You leave token 0 out: padding is where the count is 0. A scatter that overwrites loses it too.",
+                ),
+                (
+                    -log_q.gather(1, full.argmax(-1, keepdim=True)).mean(),
+                    "You take the token drawn most often alone: all count, by their share. (hint 1)",
+                ),
             )
-            told = (
-                f"For six positions and {draws} draws {expected:.4f} nats were expected, and {number(got):.4f} came. "
+            told = f"For six positions {expected:.4f} nats were expected, and {number(got):.4f} came. "
+            raise Wrong(
+                told
+                + nearest(
+                    got, mistakes, "In each row: count over the row's total, times −log q, summed. (hints 1 and 2)"
+                )
             )
-            raise Wrong(told + next((words for value, words in mistakes if close(got, value, 1e-3)), "See both hints."))
         if not close(slope, (z.softmax(-1) - weights) / 6, 1e-4):
             raise Wrong(
                 "The value is right, but the gradient is not (q − target) / positions: is a part of it detached?"
@@ -82,25 +123,41 @@ def check_target_loss(target_loss):
 
 def check_lost(lost):
     """4.2: total variation between a distribution and its renormalised top k."""
-    for k in (1, 3, 8):
-        p = torch.randn(4, 17).mul(2).double().softmax(-1)
+    lost = unchanged(lost)
+    tied = torch.tensor([0.3, 0.2, 0.2, 0.2, 0.1, 0.0, 0.0])
+    for k in (1, 3, 8, 2, 6):
+        n = int(torch.randint(3, 7, ()))
+        p = torch.randn(n, 17).mul(2).double().softmax(-1)
+        ties = k in (2, 6)
+        if ties:
+            p = torch.stack([tied[torch.randperm(7)] for _ in range(n)]).double()
+        size = p.shape[1]
         top = p.sort(-1, descending=True).values
-        expected = 1 - top[:, :k].sum(-1).mean()
+        rows = 1 - top[:, :k].sum(-1)
+        expected = rows.mean()
         got = number(lost(p.clone(), k))
         if close(got, expected, 1e-5):
             continue
+        at_least = torch.where(p >= top[:, k - 1 : k], p, 0.0)
         mistakes = (
             (2 * expected, "You forgot the half in front of the sum of differences. (hint 1)"),
             (expected / 2, "Did you renormalise? The kept tokens grow by as much as the others lose. (hint 2)"),
             (1 - expected, "That is the mass that is kept; what is lost was asked for."),
-            (4 * expected, "You sum over the four distributions: take the mean."),
-            (expected / 17, "A mean over all entries also divides by the 17 tokens: sum over them. (hint 1)"),
+            (n * expected, f"You sum over the {n} distributions: take the mean."),
+            (rows.max(), "That is the row that loses most: take the mean over rows."),
+            (expected / size, f"A mean over all entries also divides by the {size} tokens: sum over them. (hint 1)"),
             (
-                2 * expected / 17,
-                "A mean over all entries also divides by the 17 tokens, and the half is missing. (hint 1)",
+                2 * expected / size,
+                f"A mean over all entries also divides by the {size} tokens, and the half is missing. (hint 1)",
             ),
+            ((1 - p[:, :k].sum(-1)).mean(), "You keep the first k tokens, not the k likeliest. (hint 2)"),
+            (top[:, -k:].sum(-1).mean(), "You take the k smallest: what is lost is all but the k largest. (hint 2)"),
         )
-        why = next((words for value, words in mistakes if close(got, value, 1e-4)), "See both hints.")
+        why = "Mass kept by the k largest, 1 minus that, mean over rows. (hint 2)"
+        if ties and close(got, (p - at_least).sum(-1).mean(), 1e-5):
+            why = "Tokens tie with the kth, and a threshold lets all of them in: keep exactly k, with topk."
+        else:
+            why = nearest(got, mistakes, why, 1e-5)
         raise Wrong(f"With k = {k} a share of {expected:.4f} was expected, and {got:.4f} came. {why}")
 
 
@@ -114,9 +171,14 @@ def _tail_reference(z, ids, mass):
 
 def check_tail_kl(tail_kl):
     """4.3: KL over the listed tokens and everything else as one."""
-    for k in (2, 5):
-        z, p = 2 * torch.randn(5, 19), torch.randn(5, 19).mul(2).softmax(-1)
+    tail_kl = unchanged(tail_kl)
+    for k, sure in ((2, False), (5, False), (4, True)):  # the last is a teacher that is nearly sure
+        z, p = 2 * torch.randn(5, 19), torch.randn(5, 19).mul(2).double().softmax(-1)
+        if sure:
+            p = 0.004 * p + 0.996 * torch.nn.functional.one_hot(torch.randint(19, (5,)), 19)
         mass, ids = p.topk(k, dim=-1)
+        shuffled = torch.rand(5, k).argsort(-1)
+        mass, ids = mass.gather(1, shuffled).float(), ids.gather(1, shuffled)
         q, kept = z.double().softmax(-1).gather(1, ids), mass.double()
         rest_p, rest_q = 1 - kept.sum(-1), 1 - q.sum(-1)
         listed = (kept * (kept / q).log()).sum(-1)
@@ -124,6 +186,7 @@ def check_tail_kl(tail_kl):
         got, slope = _gradient(tail_kl, z, ids, mass)
         if not close(got, expected, 1e-4):
             naive = kept / kept.sum(-1, keepdim=True)
+            clamped = [rest_p.clamp(min=least) for least in (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)]
             mistakes = (
                 (listed.mean(), "The rest is missing: the tokens that are not listed count too, as one. (hint 1)"),
                 ((naive * (naive / q).log()).sum(-1).mean(), "You renormalised the listed tokens and forgot the rest."),
@@ -132,6 +195,7 @@ def check_tail_kl(tail_kl):
                     "You renormalised both over the listed tokens: then the mass outside is free. (hint 1)",
                 ),
                 (expected * 5, "You sum over the positions: take their mean."),
+                (expected / (k + 1), "A mean over all entries also divides by the outcomes: sum over them. (hint 1)"),
                 (-expected, "The sign is turned round: log p − log q."),
                 (
                     expected + (torch.special.entr(kept).sum(-1) + torch.special.entr(rest_p)).mean(),
@@ -145,9 +209,28 @@ def check_tail_kl(tail_kl):
                     (listed + rest_p * (rest_p / (rest_q / (19 - k))).log()).mean(),
                     "The rest is one outcome: the student's mass there is a sum, not a mean. (hint 2)",
                 ),
+                (
+                    (listed + (rest_p / rest_q).log()).mean(),
+                    "The rest is weighed by its mass, like every other outcome: p (log p − log q). (hint 1)",
+                ),
+                *(
+                    (
+                        (listed + mass * (mass / rest_q).log()).mean(),
+                        "You clamp the teacher's rest: it may be small. (hint 1)",
+                    )
+                    for mass in clamped
+                ),
+                *(
+                    (
+                        (listed + rest_p * (rest_p / rest_q.clamp(min=least)).log()).mean(),
+                        "You clamp the student's rest: it may be small. Take logsumexp over the others. (hint 2)",
+                    )
+                    for least in (0.1, 0.05, 0.02, 0.01, 0.001)
+                ),
             )
             told = f"With {k} listed tokens {expected:.4f} nats were expected, and {number(got):.4f} came. "
-            raise Wrong(told + next((words for value, words in mistakes if close(got, value, 1e-3)), "See both hints."))
+            why = "For each listed token p (log p − log q), and the same once more for the rest, added up. (hints 1 and 2)"
+            raise Wrong(told + nearest(got, mistakes, why))
         right = _gradient(_tail_reference, z.double(), ids, kept)[1]
         if not close(slope, right, 1e-4):
             raise Wrong("The value is right, but its gradient is not: does it also flow through the student's rest?")
@@ -179,24 +262,47 @@ def check_tail_kl(tail_kl):
 
 def check_draws_needed(draws_needed):
     """4.4: the smallest number of draws whose standard error is small enough."""
+    rng = np.random.default_rng()
     for p, error in (
-        (0.5, 0.1),
         (0.02, 0.003),
-        (0.9, 0.05),
         (0.3, 0.04),
-        *np.random.default_rng().uniform(0.01, 0.2, (3, 2)),
+        (0.9, 0.05),
+        (0.5, 0.1),
+        (0.5, 2.0 ** -rng.integers(2, 7)),  # the answer is whole without rounding, and computed without an error
+        *rng.uniform(0.01, 0.2, (3, 2)),
     ):
         exact = p * (1 - p) / error**2
         expected = max(1, math.ceil(exact - 1e-9))
         got = number(draws_needed(float(p), float(error)))
-        if got == expected or (abs(exact - round(exact)) < 1e-6 and abs(got - exact) <= 1):
+        # A floating error just above a whole number may round up to the next: it is forgiven where p is not one half.
+        if got == expected or (p != 0.5 and abs(exact - round(exact)) < 1e-6 and got == expected + 1):
             continue
+        told = f"For p = {p:.3g} and an error of {error:.3g}, {expected} draws were expected and {got:g} came. "
+        if got != int(got):
+            if close(got, exact, 1e-9):
+                raise Wrong(told + "A number of draws is whole: round up. (hint 2)")
+            raise Wrong(
+                told + "A number of draws is whole. p (1 − p) over the error squared, rounded up. (hints 1 and 2)"
+            )
+        if got == expected + 1 and abs(exact - round(exact)) < 1e-9:
+            raise Wrong(
+                told
+                + f"With {expected} the error is {error:.3g} exactly, and that is small enough: int(x) + 1 goes one too far "
+                "where x is whole. Round up with math.ceil. (hint 2)"
+            )
         mistakes = (
-            (exact, "A number of draws is whole: round up. (hint 2)"),
             (math.floor(exact), "You rounded down: with that many the error is still a little too large. (hint 2)"),
             (round(exact), "Rounding to the nearest may round down: then the error is still too large. (hint 2)"),
             (math.ceil(p / error**2), "The variance of one draw is p (1 − p), not p. (hint 1)"),
+            (math.ceil((1 - p) / error**2), "The variance of one draw is p (1 − p), not 1 − p. (hint 1)"),
             (math.ceil(exact / p), "The variance of one draw is p (1 − p). (hint 1)"),
+            (math.ceil(exact / p**2), "That is for an error relative to p: error is a share itself. (hint 1)"),
+            (math.ceil(exact / 2), "You halved it: p (1 − p) over the error squared. (hint 1)"),
+            (math.ceil(4 * exact), "That is two standard errors: one was asked for. (hint 1)"),
+            (
+                math.ceil(p * (1 - p) * error**2),
+                "You multiply by the error squared: divide. A small error needs many. (hint 1)",
+            ),
             (math.ceil(p * (1 - p) / error), "The error falls with the root of the draws: square it. (hint 1)"),
             (
                 math.ceil(math.sqrt(p * (1 - p)) / error),
@@ -204,14 +310,14 @@ def check_draws_needed(draws_needed):
             ),
             (math.ceil(0.25 / error**2), "That is the worst case, p = ½, for every p. (hint 1)"),
         )
-        why = next((words for value, words in mistakes if close(got, value, 1e-9)), "See both hints.")
         raise Wrong(
-            f"For p = {p:.3g} and an error of {error:.3g}, {expected} draws were expected and {got:g} came. {why}"
+            told + nearest(got, mistakes, "p (1 − p) over the error squared, rounded up. (hints 1 and 2)", 1e-9)
         )
 
 
 def check_best_rate(best_rate):
     """4.5: the best learning rate, and whether the list was long enough to know."""
+    best_rate = unchanged(best_rate)
     rates = [3e-4, 6e-4, 1.2e-3, 2.4e-3, 4.8e-3]
     for best, broken in 4 * ((2, None), (0, None), (4, None), (3, 4), (1, 0), (4, 0), (2, 3)):
         order = torch.randperm(5).tolist()
@@ -227,7 +333,15 @@ def check_best_rate(best_rate):
             rate, inside = got
         except (TypeError, ValueError):
             raise Wrong(f"A pair was expected, the rate and True or False, and this came: {got!r}") from None
+        if isinstance(rate, (bool, np.bool_)) or isinstance(inside, str):
+            raise Wrong(f"A pair was expected, the rate and then True or False, and this came: {(rate, inside)!r}")
         if number(rate) != rates[best]:
+            if float(rate) == values[rates[best]]:
+                raise Wrong(
+                    f"Of {shown} you return the lowest KL itself: return the rate that has it, {rates[best]:g}."
+                )
+            if float(rate) not in values:
+                raise Wrong(f"Of {shown} the best rate is {rates[best]:g}, and {float(rate):g} is none of them.")
             if math.isnan(values.get(float(rate), 0.0)):
                 raise Wrong(f"Of {shown} you chose a run that diverged: nan is no score. Leave it out. (hint 2)")
             if float(rate) == max(values, key=lambda each: (not math.isnan(values[each]), values[each])):
@@ -239,8 +353,11 @@ def check_best_rate(best_rate):
                 raise Wrong(
                     f"Of {shown} the best has a worse neighbour on either side: a diverged run is a worse one too."
                 )
-            if list(values)[0] == rates[best] or list(values)[-1] == rates[best]:
-                raise Wrong(f"The list need not be in order: is {rates[best]:g} the smallest or largest rate? (hint 1)")
+            if bool(inside) == (rates[best] not in (list(values)[0], list(values)[-1])):
+                raise Wrong(
+                    f"Of {shown} you said {bool(inside)}. Is {rates[best]:g} the smallest or largest rate tried? The dict may "
+                    f"stand in any order, here {', '.join(f'{each:g}' for each in values)}. (hint 1)"
+                )
             raise Wrong(
                 f"Of {shown} the best is {rates[best]:g}, {'not ' if settled else ''}an end of the list, and you said "
                 f"{bool(inside)}. True means: settled. (hint 1)"

@@ -1,27 +1,18 @@
-"""What the card of ``data/reviews`` states: how well the teachers do, how far people agree, and a first look at students.
+"""What the card of ``data/reviews`` states: how well the teachers do, and how far people agree.
 
-``python -m distill_lessons.course.experiments.reviews_card`` measures all of it again from the committed logits, in some
-minutes, and changes nothing else.
+``python -m distill_lessons.course.experiments.reviews_card`` measures it again from the committed logits, in a minute, and
+changes nothing else.
 """
 
 import json
-import time
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from scipy.stats import binomtest
 
 from distill_lessons import runtime
 from distill_lessons.pairs import reviews
-from distill_lessons.training.classifier import cross_entropy, fit
 
 SOURCES = (*reviews.CASE, *reviews.SHIFTED)
-ARMS = ("640 labels", "soft", "hard", "people")  # all but the first on 5,000 sentences of the pool
-POOL, BATCH = 5000, 128
-STEPS = {"frozen": 500, "bag": 800}
-RATES = {"frozen": (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3), "bag": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)}
-SEEDS, SEARCH_SEED = (0, 1, 2), 100
 
 
 # --- Teachers ---------------------------------------------------------------------------------------------------------
@@ -98,76 +89,6 @@ def _agreement(ratings, draws, rng):
     return (again == (total > 0)).mean(), (first == second).mean(), ((ratings > 0) == (total - ratings > 0)).mean()
 
 
-# --- Students ---------------------------------------------------------------------------------------------------------
-
-
-def soft_targets(student_logits, teacher_logits, labels):
-    """Cross-entropy to the teacher's probabilities, in nats a sentence."""
-    return F.cross_entropy(student_logits, teacher_logits.softmax(-1))
-
-
-def diet(arm, seed, teacher="tuned-640"):
-    """What a student is fed: places in `sentences`, labels for them, and the teacher's logits or None."""
-    if arm == "640 labels":
-        places = reviews.labelled(640)
-        return places, reviews.labels()[places], None
-    places = np.random.default_rng(seed).choice(reviews.pool(teacher), POOL, replace=False)
-    logits = reviews.logits(teacher)[places]
-    if arm == "soft":
-        return places, torch.zeros(POOL, dtype=torch.long), logits
-    return places, logits.argmax(1) if arm == "hard" else reviews.labels()[places], None
-
-
-def student(name, arm, rate, seed):
-    """A trained student with its inputs for all sentences, and the seconds that the training took.
-
-    The seed decides which 5,000 sentences of the pool it sees, its first weights, and the order.
-    """
-    inputs = reviews.features() if name == "frozen" else reviews.encode(reviews.sentences()["text"].tolist())
-    places, labels, logits = diet(arm, seed)
-    torch.manual_seed(seed)
-    model = getattr(reviews, name)()
-    loss, teacher = (cross_entropy, None) if logits is None else (soft_targets, lambda _: logits)
-    options = {"steps": STEPS[name], "batch_size": BATCH, "learning_rate": rate, "seed": seed}
-    began = time.perf_counter()
-    model = fit(model, inputs[places], labels, loss, teacher, **options)
-    return model, inputs, time.perf_counter() - began
-
-
-def accuracy(model, inputs, places):
-    """Share of these sentences that a student judges as people do."""
-    with torch.inference_mode():
-        return (model(inputs[places]).argmax(1) == reviews.labels()[places]).float().mean().item()
-
-
-def first_look():
-    """Two students on four diets: rate (the best of a grid on the validation sentences, one seed), test accuracies, seconds.
-
-    A first look and no evidence: three seeds, one search seed.
-    """
-    validation, test, found = reviews.places("validation"), reviews.places("test"), {}
-    for name, rates in RATES.items():
-        for arm in ARMS:
-            searched = {}
-            for rate in rates:
-                model, inputs, _ = student(name, arm, rate, SEARCH_SEED)
-                searched[rate] = accuracy(model, inputs, validation)
-            rate = max(searched, key=searched.get)
-            scores, seconds = [], []
-            for seed in SEEDS:
-                model, inputs, took = student(name, arm, rate, seed)
-                scores.append(accuracy(model, inputs, test))
-                seconds.append(took)
-            found[f"{name}, {arm}"] = {
-                "rate": rate,
-                "validation": {f"{one:g}": score for one, score in searched.items()},
-                "test": scores,
-                "seconds": round(float(np.median(seconds)), 1),
-            }
-            print(name, arm, found[f"{name}, {arm}"], flush=True)
-    return found
-
-
 # --- The card ---------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +100,6 @@ def write(how):
         "how": how,
         "teachers": teachers(),
         "people": people(),
-        "students": first_look(),
         "sha256": {name: runtime.sha256(folder / name) for name in names},
         "machine": runtime.machine_stamp(),
     }

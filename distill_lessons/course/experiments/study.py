@@ -210,6 +210,49 @@ def chosen_rate(
     return grid[chosen]
 
 
+def at_chosen_rates(
+    name: str,
+    table: str,
+    arms: Sequence[str],
+    grid: Sequence[float],
+    score: Callable[[str, int, float, str], Scores],
+    seeds: Sequence[int],
+    metric: str = "accuracy",
+    lower_is_better: bool = False,
+    beside: Beside | None = None,
+    groups: Callable[[], list] | None = None,
+) -> tuple[Experiment, Experiment]:
+    """`rate_search` as experiment `name`, and every arm at its `chosen_rate` on seeds of its own as experiment `table`.
+
+    Args:
+        score: ``score(arm, seed, rate, split)``, a function of the lesson's module: what a student comes to that is trained
+            so, on "validation" or "test".
+        metric, lower_is_better: what a rate is chosen by, on validation.
+        beside: arms of `table` without a rate, each a function of the seed.
+        groups: of the test items, as `Experiment` has it.
+    """
+    beside = dict(beside or {})
+
+    def run(arm, seed):
+        if arm in beside:
+            return beside[arm](seed)
+        rate = chosen_rate(results.load(name), arm, rates_of(name, arm), metric, lower_is_better)
+        return score(arm, seed, rate, "test") | {"learning_rate": rate}
+
+    def try_rate(arm, seed, rate):
+        return score(arm, seed, rate, "validation")
+
+    try_rate.__module__ = score.__module__
+    search = rate_search(name, arms, grid, try_rate)
+    return search, Experiment(table, (*beside, *arms), tuple(seeds), run, module=score.__module__, groups=groups)
+
+
+def rates_of(name: str, arm: str) -> list[float]:
+    """The learning rates that the search recorded as experiment `name` tried for an arm, ascending."""
+    tried = results.load(name).arm.unique()
+    return sorted(float(each.rpartition(" at ")[2]) for each in tried if each.rpartition(" at ")[0] == arm)
+
+
 def _check_grid(grid):
     steps = np.diff(np.log2(sorted(grid)))
     if len(grid) < 3 or not np.allclose(steps, 1, atol=0.05):
