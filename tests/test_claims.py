@@ -147,7 +147,7 @@ def test_a_test_that_was_changed_after_its_runs_is_marked(tmp_path, monkeypatch)
 
 def test_what_is_recorded_keeps_the_digests_of_its_own_tests():
     test = next(claim for claim in claims.every() if claim.id == "C4").main[0]
-    assert test.digest() in claims.plans("lesson02-labels") and test.digest() not in claims.plans("lesson01-classes")
+    assert test.digest() in claims.plans("lesson02-reviews") and test.digest() not in claims.plans("lesson01-classes")
     assert claims.plans("nothing") == []
 
 

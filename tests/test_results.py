@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from distill_lessons import runtime
-from distill_lessons.course import experiments, results
+from distill_lessons.course import claims, experiments, results
 from distill_lessons.course.experiments import __main__ as command
 from distill_lessons.course.results import Experiment
 
@@ -199,8 +199,13 @@ def test_every_table_of_a_gpu_is_of_an_experiment_for_it_and_has_whole_seeds():
 def test_every_recorded_table_belongs_to_an_experiment_and_has_all_its_runs():
     known = {experiment.name: experiment for experiment in experiments.find()}
     tables = {path.stem for path in results.recorded_folder().glob("*.csv")}
-    assert tables == set(known)
+    # What is stated and not yet run has no table, and nor has its search of rates; everything else has one.
+    waiting = {name for claim in claims.every() for test in (*claim.main, *claim.moderators) for name in test.tables()}
+    waiting -= tables
+    assert tables | waiting | {f"{name}-rates" for name in waiting} >= set(known) >= tables
     for name, experiment in known.items():
+        if name not in tables:
+            continue
         table = results.load(name)
         runs = set(zip(table.arm, table.seed))
         assert runs == {(arm, seed) for arm in experiment.arms for seed in experiment.seeds}, name

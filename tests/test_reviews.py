@@ -345,7 +345,8 @@ def test_an_adapter_that_is_missing_or_damaged_is_told(tmp_path):
 def test_the_prompted_teacher_reads_whole_prompts(frame):
     places, texts = some(frame, 6)
     found = pair.prompted()(texts)
-    assert (found - pair.logits("prompted")[places]).abs().max() < 0.3
+    if "prompted" in pair.stored():
+        assert (found - pair.logits("prompted")[places]).abs().max() < 0.3
     model, tokenizer = smollm.teacher(), smollm.tokenizer()
     for text, row in zip(texts, found):
         ids = tokenizer(f"{of_pair.EXAMPLES} {text}\nSentiment:", return_tensors="pt")["input_ids"].to(model.device)
