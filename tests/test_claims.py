@@ -451,3 +451,9 @@ def test_a_test_is_stated_before_its_runs_and_joins_the_ledger_with_them(tmp_pat
 def test_every_claims_main_test_has_been_run():
     folder = results.recorded_folder()
     assert all(test.recorded(folder) for claim in claims.every() for test in claim.main)
+
+
+def test_an_arm_that_two_lessons_call_differently_has_its_own_lessons_name():
+    figures = {row["setting"]: claims.figure(row) for row in claims.ledger() if row["metric"] in ("accuracy", "copied")}
+    assert "T=2 − T=1 = " in figures["reviews, T=2 against 1"]
+    assert "alpha 1 − alpha 0.5 = " in figures["reviews, alpha 1 against 0.5"]

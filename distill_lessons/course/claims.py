@@ -243,7 +243,7 @@ def _wrapped(text, indent):
 
 def figure(row: Row) -> str:
     """What came, in one line, with the names that the lessons give to metric and arms."""
-    names = _names(row["experiment"])
+    names = _names(row)
     metric, *arms = (names.get(name, name.replace("_", " ")) for name in (row["metric"], *row["arms"]))
     unit = f" {row['unit']}" if row["unit"] else ""
     seeds = "" if row["exact"] else f", {row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"
@@ -309,10 +309,10 @@ def table(rows: Iterable[Row]) -> str:
     return out.getvalue()
 
 
-def _names(experiment):
-    """What metrics and arms of a table, or of two, are called on a page: the NAMES of the modules that record them."""
-    names, tables = {}, experiment.split(" + ")
-    for module in experiments.modules():
+def _names(row):
+    """What metrics and arms of a row's tables are called: the NAMES of the modules that record them, its lesson's first."""
+    names, tables = {}, row["experiment"].split(" + ")
+    for module in sorted(experiments.modules(), key=lambda each: f".lesson{row['lesson']}" in each.__name__):
         if any(each.name in tables for each in getattr(module, "EXPERIMENTS", ())):
             names |= getattr(module, "NAMES", {})
     return names
