@@ -284,7 +284,7 @@ def flatten_scales_all(targets, labels):
 
 
 def flatten_by_numpy(targets, labels):
-    p, rows = np.array(targets), np.arange(len(targets))
+    p, rows = np.asarray(targets).copy(), np.arange(len(targets))
     on = p[rows, np.asarray(labels)]
     p[:] = ((1 - on) / (p.shape[1] - 1))[:, None]
     p[rows, np.asarray(labels)] = on
