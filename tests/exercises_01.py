@@ -121,7 +121,6 @@ def distils(target, steps=150, rate=3e-3, divide=True):
 
 
 distil = distils(lambda z, T: (z / T).softmax(-1))
-distil_without_square = distils(lambda z, T: (z / T).softmax(-1))
 
 
 def distil_by_divergence(student, x, teacher_logits, T):
@@ -141,6 +140,10 @@ def distil_in_epochs_without_square(student, x, teacher_logits, T):
             loss.backward()
             optimiser.step()
     return student.eval()
+
+
+def distil_returns_nothing(student, x, teacher_logits, T):
+    distil(student, x, teacher_logits, T)
 
 
 def distil_returns_loss(student, x, teacher_logits, T):
@@ -253,14 +256,25 @@ def top_mass_with_a_loop(logits, k, T):
 # --- 1.4 -------------------------------------------------------------------------------------------------------------
 
 
-def decisions(a, b, c):
-    return lambda: {"A": a, "B": b, "C": c}
+def left(a=(2, 3, 4), b=(1,), c=(1, 2, 3, 4), d=(2,)):
+    """An answer of the temperatures left to each teacher; by default the right one."""
+    return lambda: {"A": list(a), "B": list(b), "C": list(c), "D": list(d)}
 
 
-HIDDEN, DROWNED, NEEDLESS = (4, "hidden"), (1, "drowned"), (1, "needless")
-decide = decisions(HIDDEN, DROWNED, NEEDLESS)
-decide_in_lists = decisions([4.0, "hidden"], [1.0, "drowned"], [1.0, "needless"])
-decide_loosely = decisions((np.int64(4), " Hidden"), (torch.tensor(1), "DROWNED"), (1, "needless "))
+decide = left()
+
+
+def decide_in_sets():
+    return {"D": {2.0}, "C": range(1, 5), "B": (np.int64(1),), "A": {4, 3, 2}}
+
+
+def decide_in_tensors():
+    return {"A": torch.tensor([4, 2, 3]), "B": torch.ones(1), "C": np.arange(1, 5), "D": [torch.tensor(2)]}
+
+
+def decide_forgets_to_return():
+    answer = left()()
+    answer["A"].sort()
 
 
 # --- 1.5 -------------------------------------------------------------------------------------------------------------
@@ -478,6 +492,12 @@ def choose_the_score(right):
     return max(each.mean().item() for each in right.values())
 
 
+def choose_with_the_population_s_deviation(right):
+    ahead = {T: lead.numpy() for T, lead in leads(right).items()}
+    clear = {T: lead.mean() for T, lead in ahead.items() if lead.mean() > 2.5 * lead.std() / len(lead) ** 0.5}
+    return max(clear, key=clear.get, default=1)
+
+
 def choose_in_place(right):
     best = choose(right)
     for each in right.values():
@@ -504,12 +524,12 @@ RIGHT = {
 }
 # Other right ways, each with its exercise.
 ALSO_RIGHT = {
-    "1.4": [decide_in_lists, decide_loosely],
+    "1.4": [decide_in_sets, decide_in_tensors],
     "1.1": [soften_by_numpy, soften_by_logsumexp],
     "1.2": [distil_by_divergence, distil_in_epochs_without_square],
     "1.3": [top_mass_by_numpy, top_mass_with_a_loop],
     "1.5": [share_by_numpy, share_both_ways],
-    "1.6": [choose_by_test, choose_where_all_agree],
+    "1.6": [choose_by_test, choose_where_all_agree, choose_with_the_population_s_deviation],
 }
 
 WRONG = {
@@ -542,6 +562,7 @@ WRONG = {
         distil_wild_rate,
         distil_ignores_temperature,
         distil_returns_loss,
+        distil_returns_nothing,
         distil_in_place,
     ],
     "1.3": [
@@ -562,19 +583,27 @@ WRONG = {
         top_mass_keeps_axis,
     ],
     "1.4": [
-        decisions((1, "hidden"), DROWNED, NEEDLESS),
-        decisions(HIDDEN, NEEDLESS, DROWNED),
-        decisions(DROWNED, HIDDEN, NEEDLESS),
-        decisions(HIDDEN, HIDDEN, NEEDLESS),
-        decisions(HIDDEN, DROWNED, HIDDEN),
-        decisions(NEEDLESS, DROWNED, NEEDLESS),
-        decisions(HIDDEN, NEEDLESS, NEEDLESS),
-        decisions(HIDDEN, DROWNED, DROWNED),
-        decisions((2, "hidden"), DROWNED, NEEDLESS),
-        decisions((4, "doubts"), DROWNED, NEEDLESS),
-        decisions(4, 1, 1),
-        lambda: {"A": HIDDEN, "B": DROWNED},
-        lambda: [HIDDEN, DROWNED, NEEDLESS],
+        left(a=(1, 2, 3, 4)),  # sees no second choice that vanishes
+        left(a=(4,)),
+        left(a=()),
+        left(b=()),
+        left(b=(1, 2)),
+        left(b=(1, 2, 3)),  # reads the left panel alone
+        left(b=(1, 2, 3, 4)),
+        left(c=(1,)),  # nothing rules the others out
+        left(c=()),
+        left(d=(1, 2)),  # reads the right panel alone
+        left(d=(2, 3, 4)),  # reads the left panel alone
+        left(d=(3,)),
+        left(d=()),
+        left(a=(1,), b=(2, 3, 4), c=(), d=(1, 3, 4)),  # those ruled out
+        left(a=(1, 2, 3, 4), b=(1, 2, 3, 4), c=(1, 2, 3, 4), d=(1, 2, 3, 4)),
+        left(d=(2, 2.5)),
+        left(d=("two",)),
+        lambda: {"A": 2, "B": 1, "C": 1, "D": 2},  # where to start
+        lambda: {"A": [2, 3, 4], "B": [1], "C": [1, 2, 3, 4]},
+        lambda: [[2, 3, 4], [1], [1, 2, 3, 4], [2]],
+        decide_forgets_to_return,
     ],
     "1.5": [
         share_rounds_the_numerator_only,

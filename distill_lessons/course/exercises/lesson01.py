@@ -282,7 +282,7 @@ def check_distil(distil):
     temperature = _random(3.5, 5.0)
     accuracy, spread = _lesson(distil, temperature, 0.4)  # a teacher with more doubts: slips show more
     told = f"At T={temperature:.1f} your student is right on {accuracy:.1%} of the test sentences"
-    gaps = f"{told}, and its logit gaps are {spread:.2f} times as wide as the teacher's; 0.4 to 0.85 is sound. "
+    gaps = f"{told}, and its logit gaps are {spread:.2f} times as wide as the teacher's; 0.33 to 1 is asked. "
     if accuracy < 0.45:
         raise Wrong(f"{told}, fewer than a coin: it learned the wrong way round. (hint 2)")
     if accuracy < 0.66:
@@ -294,19 +294,19 @@ def check_distil(distil):
     _, spread = _lesson(distil, 0.2, 1.0)
     if spread > 0.36:
         raise Wrong(
-            f"At T=0.2 the targets are nearly bare answers, yet your student's gaps are {spread:.2f} times the teacher's, "
-            "as at any other T: do you use T, on both sides? (hint 2)"
+            f"At T=0.2 your student's gaps are {spread:.2f} times as wide as the teacher's, and at most 0.36 is asked: "
+            "do you use T, on both sides? (hint 2)"
         )
 
 
-# --- 1.4: three teachers ----------------------------------------------------------------------------------------------
+# --- 1.4: four teachers -----------------------------------------------------------------------------------------------
 
-REASONS = {"hidden": 4, "drowned": 1, "needless": 1}  # each with the T that it speaks for
-TEACHERS = {"A": "hidden", "B": "drowned", "C": "needless"}
+TEMPERATURES = (1, 2, 3, 4)
+LEAST_SECOND, LEAST_HELD = 0.001, 0.9  # the rule of the lesson: T is too low below the one, too high below the other
 
 
-def three_teachers() -> dict[str, torch.Tensor]:
-    """Logits ``[64, V]`` of three made-up teachers, by letter: always the same ones."""
+def four_teachers() -> dict[str, torch.Tensor]:
+    """Logits ``[64, V]`` of four made-up teachers, by letter: always the same ones."""
     generator = torch.Generator().manual_seed(1)
 
     def drawn(classes, first, likely, rest):
@@ -316,50 +316,58 @@ def three_teachers() -> dict[str, torch.Tensor]:
         z[:, 0] += first
         return z
 
-    return {"A": drawn(30_000, 3.0, 9.0, 60.0), "B": drawn(30_000, 2.0, 0.5, 10.8), "C": drawn(10, 2.0, 0.5, 0.0)}
+    return {
+        "A": drawn(30_000, 3.0, 9.0, 60.0),
+        "B": drawn(30_000, 2.0, 0.5, 10.8),
+        "C": drawn(10, 2.0, 0.5, 0.0),
+        "D": drawn(30_000, 3.0, 6.5, 25.5),
+    }
 
 
 def teacher_curves() -> dict[str, dict[str, list[float]]]:
-    """For the figure of exercise 1.4: at each T what the second choice gets and what the ten likeliest hold together."""
+    """For the figure of exercise 1.4: at each T what the second choice gets and what the 32 likeliest hold together."""
     curves = {}
-    for name, logits in three_teachers().items():
-        at = {temperature: torch.softmax(logits / temperature, -1).topk(10).values for temperature in (1, 1.5, 2, 3, 4)}
+    for name, logits in four_teachers().items():
+        likeliest = min(32, logits.shape[-1])
+        at = [torch.softmax(logits / T, -1).topk(likeliest).values for T in TEMPERATURES]
         curves[name] = {
-            "T": list(at),
-            "second": [p[:, 1].median().item() for p in at.values()],
-            "ten": [p.sum(-1).mean().item() for p in at.values()],
+            "T": list(TEMPERATURES),
+            "second": [p[:, 1].median().item() for p in at],
+            "held": [p.sum(-1).mean().item() for p in at],
         }
     return curves
 
 
+def _listed(name, given):
+    """The temperatures of one teacher's answer, as a set."""
+    if not isinstance(given, list | tuple | set | frozenset | range | np.ndarray | torch.Tensor):
+        raise Wrong(f"For {name} a list of temperatures was expected, such as [1, 2], and this came: {given!r}")
+    found = {number(each) for each in given}
+    if not found <= set(TEMPERATURES):
+        raise Wrong(f"For {name} a list of some of 1, 2, 3, 4 was expected, and this came: {given!r}")
+    return found
+
+
 def check_decide(decide):
-    """1.4: T and reason for each of three teachers, read off a figure."""
+    """1.4: which temperatures are neither too low nor too high for each of four teachers, read off a figure."""
     answer = decide() if callable(decide) else decide
-    if not isinstance(answer, dict) or set(answer) != set(TEACHERS):
-        raise Wrong(f"A dict with the keys A, B and C was expected, and this came: {answer!r}")
-    for name, reason in TEACHERS.items():
-        pair = answer[name]
-        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[1], str):
-            raise Wrong(f'For {name} a pair such as (1, "needless") was expected, and this came: {pair!r}')
-        temperature, word = number(pair[0]), pair[1].strip().lower()
-        if temperature not in (1, 4) or word not in REASONS:
-            raise Wrong(f"For {name} 1 or 4 and one of the three words were expected, and this came: {pair!r}")
-        if REASONS[word] != temperature:
-            raise Wrong(
-                f'For {name} you take T={temperature:g} because "{word}", and that word speaks for the other T.'
-            )
-        if word != reason:
-            raise Wrong(_reading(name))
-
-
-def _reading(name):
-    """What the figure says of a teacher, as a question."""
-    read = {
-        "A": "how likely is its second choice at T=1, and what do the ten likeliest still hold at T=4",
-        "B": "what do its ten likeliest hold at T=4, and who has the rest",
-        "C": "is anything hidden from the student at T=1, or lost at T=4",
-    }
-    return f"Look at {name} again: {read[name]}? Read both panels. (hint 1)"
+    curves = teacher_curves()
+    if not isinstance(answer, dict) or set(answer) != set(curves):
+        raise Wrong(f"A dict with the keys A, B, C and D was expected, and this came: {answer!r}")
+    answer = {name: _listed(name, answer[name]) for name in curves}
+    for name, curve in curves.items():
+        for T, second, held in zip(curve["T"], curve["second"], curve["held"]):
+            if held < LEAST_HELD and T in answer[name]:
+                raise Wrong(
+                    f"You keep T={T} for {name}: how much do its 32 likeliest hold there? Right panel. (hint 1)"
+                )
+            if second < LEAST_SECOND and T in answer[name]:
+                raise Wrong(f"You keep T={T} for {name}: how likely is its second choice there? Left panel. (hint 1)")
+            if held >= LEAST_HELD and second >= LEAST_SECOND and T not in answer[name]:
+                raise Wrong(
+                    f"You drop T={T} for {name}: is its second choice below a thousandth there, or do its 32 "
+                    "likeliest hold less than 90%? Read both panels. (hint 1)"
+                )
 
 
 # --- 1.6: choose T ----------------------------------------------------------------------------------------------------
