@@ -432,92 +432,116 @@ def bias_in_a_loop(logits, label, share):
 # --- 2.5 -------------------------------------------------------------------------------------------------------------
 
 
-def plan(pool, label_price, ask_price, budget):
-    if ask_price < label_price:
-        return [], pool[: int(budget / ask_price)]
-    return pool[: int(budget / label_price)], []
+def counts(label_price, ask_price, setup, budget):
+    return int(budget / label_price + 1e-9), max(0, int((budget - setup) / ask_price + 1e-9))
 
 
-def plan_fills_up(pool, label_price, ask_price, budget):
-    """All but one euro for the cheap, the rest for the other, as lists."""
-    cheap, dear = sorted((label_price, ask_price))
-    many, few = int((budget - 1) / cheap), int(1 / dear)
-    lists = pool[:many].tolist(), pool[many : many + few].tolist()
-    return lists if label_price < ask_price else lists[::-1]
+def plan(pool, label_price, ask_price, setup, budget):
+    labels, asked = counts(label_price, ask_price, setup, budget)
+    return ([], pool[:asked]) if asked > labels else (pool[:labels], [])
 
 
-def plan_from_the_end(pool, label_price, ask_price, budget):
-    some = torch.from_numpy(pool).flip(0)[: int(budget / min(label_price, ask_price))]
+def plan_fills_up(pool, label_price, ask_price, setup, budget):
+    """All but one euro for whoever gives more, the rest for people's labels, as lists."""
+    labels, asked = counts(label_price, ask_price, setup, budget - 1)
+    few = int(1 / label_price)
+    if asked > labels:
+        return pool[asked : asked + few].tolist(), pool[:asked].tolist()
+    return pool[: labels + few].tolist(), []
+
+
+def plan_from_the_end(pool, label_price, ask_price, setup, budget):
+    labels, asked = counts(label_price, ask_price, setup, budget)
+    some = torch.from_numpy(pool).flip(0)[: max(labels, asked)]
     none = torch.empty(0, dtype=torch.long)
-    return (none, some) if ask_price < label_price else (some, none)
+    return (none, some) if asked > labels else (some, none)
 
 
-def plan_labels(pool, label_price, ask_price, budget):
+def plan_the_cheaper(pool, label_price, ask_price, setup, budget):
+    """Looks at the price of a sentence alone, and asks only where it can pay the set-up."""
+    if ask_price < label_price and setup < budget:
+        return [], pool[: int((budget - setup) / ask_price)]
     return pool[: int(budget / label_price)], []
 
 
-def plan_asks(pool, label_price, ask_price, budget):
-    return [], pool[: int(budget / ask_price)]
+def plan_forgets_the_setup(pool, label_price, ask_price, setup, budget):
+    return plan(pool, label_price, ask_price, 0, budget)
 
 
-def plan_turned_round(pool, label_price, ask_price, budget):
-    return plan(pool, label_price, ask_price, budget)[::-1]
+def plan_sets_up_in_any_case(pool, label_price, ask_price, setup, budget):
+    return plan(pool, label_price, ask_price, 0, budget - setup)
 
 
-def plan_always_five_thousand(pool, label_price, ask_price, budget):
+def plan_negative_count(pool, label_price, ask_price, setup, budget):
+    count = int((budget - setup) / ask_price)
+    return ([], pool[:count]) if abs(count) > budget / label_price else (pool[: int(budget / label_price)], [])
+
+
+def plan_labels(pool, label_price, ask_price, setup, budget):
+    return pool[: int(budget / label_price)], []
+
+
+def plan_asks(pool, label_price, ask_price, setup, budget):
+    return [], pool[: max(0, int((budget - setup) / ask_price))]
+
+
+def plan_turned_round(pool, label_price, ask_price, setup, budget):
+    return plan(pool, label_price, ask_price, setup, budget)[::-1]
+
+
+def plan_always_five_thousand(pool, label_price, ask_price, setup, budget):
     return [], pool[:5000]
 
 
-def plan_both_for_all(pool, label_price, ask_price, budget):
-    count = int(budget / (label_price + ask_price))
+def plan_both_for_all(pool, label_price, ask_price, setup, budget):
+    count = max(1, int((budget - setup) / (label_price + ask_price)))
     return pool[:count], pool[:count]
 
 
-def plan_positions(pool, label_price, ask_price, budget):
-    count = int(budget / min(label_price, ask_price))
-    return ([], range(count)) if ask_price < label_price else (range(count), [])
+def plan_positions(pool, label_price, ask_price, setup, budget):
+    return [range(len(places)) for places in plan(pool, label_price, ask_price, setup, budget)]
 
 
-def plan_mask(pool, label_price, ask_price, budget):
-    mask = torch.arange(len(pool)) < 5000
+def plan_mask(pool, label_price, ask_price, setup, budget):
+    mask = torch.arange(len(pool)) < 3000
     return (mask, ~mask) if label_price < ask_price else (~mask, mask)
 
 
-def plan_counts(pool, label_price, ask_price, budget):
-    return 0, int(budget / ask_price)
+def plan_counts(pool, label_price, ask_price, setup, budget):
+    return counts(label_price, ask_price, setup, budget)
 
 
-def plan_one_list(pool, label_price, ask_price, budget):
-    return pool[: int(budget / min(label_price, ask_price))]
+def plan_one_list(pool, label_price, ask_price, setup, budget):
+    return pool[: max(counts(label_price, ask_price, setup, budget))]
 
 
-def plan_saves(pool, label_price, ask_price, budget):
-    return plan(pool, label_price, ask_price, budget / 4)
+def plan_saves(pool, label_price, ask_price, setup, budget):
+    return [places[: len(places) // 4] for places in plan(pool, label_price, ask_price, setup, budget)]
 
 
-def plan_halves(pool, label_price, ask_price, budget):
+def plan_halves(pool, label_price, ask_price, setup, budget):
+    """Half for people; the other half for the teacher, if that sets it up."""
     count = int(budget / 2 / label_price)
-    return pool[:count], pool[count : count + int(budget / 2 / ask_price)]
+    return pool[:count], pool[count : count + max(0, int((budget / 2 - setup) / ask_price))]
 
 
-def plan_twice_the_same(pool, label_price, ask_price, budget):
-    half = plan(pool, label_price, ask_price, budget / 2)
-    return [[*places, *places] for places in half]
+def plan_twice_the_same(pool, label_price, ask_price, setup, budget):
+    return [[*places[: len(places) // 2]] * 2 for places in plan(pool, label_price, ask_price, setup, budget)]
 
 
-def plan_a_place_outside_the_pool(pool, label_price, ask_price, budget):
+def plan_a_place_outside_the_pool(pool, label_price, ask_price, setup, budget):
     not_for_sale = min(set(range(20000)) - set(pool.tolist()))
-    bought = plan(pool, label_price, ask_price, budget)
+    bought = plan(pool, label_price, ask_price, setup, budget)
     return [[*places[:-1], not_for_sale] if len(places) else [] for places in bought]
 
 
-def plan_nothing(pool, label_price, ask_price, budget):
+def plan_nothing(pool, label_price, ask_price, setup, budget):
     return [], []
 
 
-def plan_rounds_up(pool, label_price, ask_price, budget):
-    to_label, to_ask = plan(pool, label_price, ask_price, budget)
-    return to_label if len(to_label) else pool[-1:], to_ask if len(to_ask) else pool[-1:]
+def plan_rounds_up(pool, label_price, ask_price, setup, budget):
+    to_label, to_ask = plan(pool, label_price, ask_price, setup, budget)
+    return pool[: len(to_label) + 1] if len(to_label) else [], pool[: len(to_ask) + 1] if len(to_ask) else []
 
 
 # --- 2.6 -------------------------------------------------------------------------------------------------------------
@@ -529,16 +553,25 @@ def named(order, words):
 
 def diagnose(students):
     answers = max(students, key=lambda letter: students[letter]["overconfidence"])
-    rest = sorted(set(students) - {answers}, key=lambda letter: students[letter]["rank"])
+    rest = sorted(set(students) - {answers}, key=lambda letter: students[letter]["accuracy"])
     return {answers: "answers", rest[0]: "shuffled", rest[1]: "intended"}
+
+
+def diagnose_by_nats_and_confidence(students):
+    found = {min(students, key=lambda letter: students[letter]["nats"]): "intended"}
+    surest = max(students, key=lambda letter: students[letter]["overconfidence"])
+    return found | {surest: "answers"} | {letter: "shuffled" for letter in students if letter not in (*found, surest)}
+
+
+def diagnose_by_a_threshold(students):
+    words = {letter: "answers" for letter, scores in students.items() if scores["overconfidence"] > 0.02}
+    rest = {letter: scores["nats"] + 10 * (1 - scores["accuracy"]) for letter, scores in students.items()}
+    first, second = sorted(set(students) - set(words), key=rest.get)
+    return words | {first: "intended", second: "shuffled"}
 
 
 def diagnose_by_nats(students):
     return named(sorted(students, key=lambda letter: students[letter]["nats"]), ("intended", "shuffled", "answers"))
-
-
-def diagnose_by_rank(students):
-    return named(sorted(students, key=lambda letter: -students[letter]["rank"]), ("intended", "answers", "shuffled"))
 
 
 def diagnose_by_accuracy(students):
@@ -556,9 +589,21 @@ def diagnose_by_confidence(students):
     return named(order, ("intended", "shuffled", "answers"))
 
 
+def diagnose_by_confidence_otherwise(students):
+    order = sorted(students, key=lambda letter: students[letter]["overconfidence"])
+    return named(order, ("shuffled", "intended", "answers"))
+
+
 def diagnose_by_size_of_overconfidence(students):
     order = sorted(students, key=lambda letter: abs(students[letter]["overconfidence"]))
     return named(order, ("intended", "shuffled", "answers"))
+
+
+def diagnose_the_worst_is_answers(students):
+    """The largest nats for answers, the rest by accuracy."""
+    answers = max(students, key=lambda letter: students[letter]["nats"])
+    rest = sorted(set(students) - {answers}, key=lambda letter: students[letter]["accuracy"])
+    return {answers: "answers", rest[0]: "shuffled", rest[1]: "intended"}
 
 
 def diagnose_nats_as_a_score(students):
@@ -582,7 +627,7 @@ def diagnose_words_first(students):
 
 
 def diagnose_one(students):
-    return max(students, key=lambda letter: students[letter]["rank"])
+    return max(students, key=lambda letter: students[letter]["accuracy"])
 
 
 RIGHT = {
@@ -600,7 +645,7 @@ ALSO_RIGHT = {
     "2.3": [flatten_by_numpy, flatten_in_a_loop],
     "2.4": [bias_by_numpy, bias_in_a_loop, bias_by_quantile, bias_by_bisection],
     "2.5": [plan_fills_up, plan_from_the_end],
-    "2.6": [diagnose_by_nats, diagnose_by_rank],
+    "2.6": [diagnose_by_nats_and_confidence, diagnose_by_a_threshold],
 }
 WRONG = {
     "2.1": [
@@ -674,6 +719,10 @@ WRONG = {
         bias_in_place,
     ],
     "2.5": [
+        plan_the_cheaper,
+        plan_forgets_the_setup,
+        plan_sets_up_in_any_case,
+        plan_negative_count,
         plan_labels,
         plan_asks,
         plan_turned_round,
@@ -694,6 +743,9 @@ WRONG = {
         diagnose_by_accuracy,
         diagnose_accuracy_turned,
         diagnose_by_confidence,
+        diagnose_by_confidence_otherwise,
+        diagnose_by_nats,
+        diagnose_the_worst_is_answers,
         diagnose_by_size_of_overconfidence,
         diagnose_nats_as_a_score,
         diagnose_by_letter,

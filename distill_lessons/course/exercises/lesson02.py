@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 
@@ -168,11 +169,16 @@ def check_without_class_information(flatten):
             )
         if not close(answer[own], on):
             worst = (answer[own] - on).abs().argmax()
-            raise Wrong(
-                f"A picture whose label had {on[worst]:.3f} now gives it {answer[own][worst]:.3f}: the label's own "
-                "probability must stay. Its place is given by the label; the largest entry is sometimes another, and "
-                "no average over pictures may enter. (hint 1)"
-            )
+            told = f"A picture whose label had {on[worst]:.3f} now gives it {answer[own][worst]:.3f}"
+            largest, place = targets.double().max(-1)
+            if close(answer[own], torch.where(place == labels, on, (1 - largest) / (classes - 1))):
+                raise Wrong(
+                    f"{told}: you keep the largest entry. The teacher is sometimes wrong, and then the label's entry is "
+                    "another: find it through `labels`. (hint 1)"
+                )
+            if close(answer[own], on.mean().expand(len(on))):
+                raise Wrong(f"{told}: you keep an average over pictures. Each picture keeps its own value. (hint 1)")
+            raise Wrong(f"{told}: the label's own probability must stay as it was. (hint 1)")
         raise Wrong(
             "The label keeps its probability, but the wrong classes of a picture are not all equal, or not the mean of "
             "that picture's own wrong classes. (hint 2)"
@@ -231,8 +237,13 @@ def check_bias_for_share(find):
 
 # --- 2.5: what to buy -------------------------------------------------------------------------------------------------
 
-BUDGET, CHEAP = 50.0, 0.01  # euros
-DEAR = (0.08, 0.125)  # few prices and one order of the pool, so that a plan that comes again is not trained again
+BUDGET = 50.0  # euros
+# Prices of a label, of a probability and of setting the teacher up. Few, so that a plan that comes again is not trained again.
+PRICES = (
+    ((0.08, 0.005, 30.0), (0.10, 0.004, 34.0)),  # the teacher, although it must be set up
+    ((0.0125, 0.01, 30.0), (0.0125, 0.01, 25.0)),  # people, although a probability is cheaper
+    ((0.08, 0.005, 60.0), (0.10, 0.004, 55.0)),  # people, since the money does not set the teacher up
+)
 
 
 def _whole_places(bought, name):
@@ -255,16 +266,21 @@ def _taught(labelled: bytes, asked: bytes) -> float:
     return right.float().mean().item()
 
 
+def _best(pool, label_price, ask_price, setup):
+    """The most sentences that the money buys, from people or from the teacher: (to_label, to_ask)."""
+    labels = int(BUDGET / label_price + 1e-9)
+    asked = max(0, int((BUDGET - setup) / ask_price + 1e-9))
+    return (pool[:labels], pool[:0]) if labels >= asked else (pool[:0], pool[:asked])
+
+
 def check_plan(plan):
-    """2.5: spend a budget on people's labels and the teacher's probabilities; a student is trained on what was bought."""
-    dear = DEAR[int(torch.randint(len(DEAR), ()))]
-    prices = [(dear, CHEAP), (CHEAP, dear)]
-    if torch.rand(()) < 0.5:
-        prices.reverse()
-    for label_price, ask_price in prices:
+    """2.5: spend a budget on people's labels or the teacher's probabilities; a student is trained on a plan that falls short."""
+    prices = [pair[int(torch.randint(len(pair), ()))] for pair in PRICES]
+    for place in torch.randperm(len(prices)):
+        label_price, ask_price, setup = prices[place]
         pool = np.random.default_rng(0).permutation(reviews.pool("tuned-640"))
-        told = f"At {label_price:.3f} € a label and {ask_price:.3f} € a probability "
-        answer = plan(pool.copy(), label_price, ask_price, BUDGET)
+        told = f"At {label_price} € a label, {ask_price} € a probability and {setup:.0f} € to set the teacher up "
+        answer = plan(pool.copy(), label_price, ask_price, setup, BUDGET)
         try:
             bought = list(answer)
         except TypeError:
@@ -283,60 +299,71 @@ def check_plan(plan):
             )
         if len(np.unique(both)) < len(both):
             raise Wrong(told + "you pay for a sentence twice: each once, from the one or the other. (hint 2)")
-        cost = len(labelled) * label_price + len(asked) * ask_price
+        cost = len(labelled) * label_price + len(asked) * ask_price + (setup if len(asked) else 0)
         if cost > BUDGET + 1e-6:
-            raise Wrong(told + f"your plan costs {cost:.2f} €, and the budget is {BUDGET:.2f} €. (hint 2)")
-        if BUDGET - cost > 100 * CHEAP and len(both) < len(pool):
-            raise Wrong(told + f"you leave {BUDGET - cost:.2f} € unspent while sentences are for sale. (hint 2)")
-        reached = _taught(np.sort(labelled).tobytes(), np.sort(asked).tobytes())
-        most = int(BUDGET / CHEAP)
+            raise Wrong(told + f"your plan costs {cost:.2f} € in all, and the budget is {BUDGET:.2f} €. (hint 2)")
+        best = _best(pool, label_price, ask_price, setup)
+        most = sum(map(len, best))
         if len(both) < 0.9 * most:
+            mine, ours = (
+                _taught(*(np.sort(each).astype(np.int64).tobytes() for each in pair))
+                for pair in ((labelled, asked), best)
+            )
+            scores = f": a student ends at {mine:.1%} on yours and at {ours:.1%} on these" if mine < ours else ""
             raise Wrong(
-                told + f"you buy {len(labelled):,} labels and {len(asked):,} probabilities, and the student ends at "
-                f"{reached:.1%}. The same money buys {most:,} sentences, and brings 70 to 71%. Which is worth more, at "
-                "these prices? (hint 3)"
+                told + f"you buy {len(labelled):,} labels and {len(asked):,} probabilities, and leave "
+                f"{BUDGET - cost:.2f} €. The money buys {most:,} sentences{scores}. What does it buy from each? (hint 3)"
             )
 
 
 # --- 2.6: three students ----------------------------------------------------------------------------------------------
 
-DIETS = {"intended": "soft", "shuffled": "permuted", "answers": "hard"}
-SCORES = ("accuracy", "overconfidence", "nats", "rank")
+WORDS = ("intended", "answers", "shuffled")
+# What the three learned from: each at its own learning rate, or all at one. No score alone sorts all of these right.
+TRIPLES = (("soft", "hard", "permuted"), ("soft", "hard at 0.0005", "permuted at 0.0005"))
+SCORES = ("accuracy", "overconfidence", "nats")
 
 
-def students(seed: int = 0, letters: str = "BCA") -> dict[str, dict[str, float]]:
-    """Recorded test scores of three students of a seed, named by letters in the order of DIETS."""
-    table = results.load("lesson02-reviews")
+@functools.cache
+def _recorded():
+    return pd.concat([results.load("lesson02-reviews"), results.load("lesson02-reviews-other")])
+
+
+def students(seed: int = 0, letters: str = "BAC", triple: int = 0) -> dict[str, dict[str, float]]:
+    """Recorded test scores of three students of a seed, named by letters in the order of WORDS; `triple` as in TRIPLES."""
     return {
-        letter: {score: results.per_seed(table, score, arm)[seed] for score in SCORES}
-        for letter, arm in sorted(zip(letters, DIETS.values()))
+        letter: {score: float(results.per_seed(_recorded(), score, arm)[seed]) for score in SCORES}
+        for letter, arm in sorted(zip(letters, TRIPLES[triple]))
     }
 
 
 def check_diagnose(diagnose):
     """2.6: which of three students learned from shuffled probabilities, which from answers, which as intended."""
-    for seed in range(10):
+    for number_of_case in torch.randperm(10 * len(TRIPLES)).tolist():
+        triple, seed = divmod(number_of_case, 10)
         letters = "".join("ABC"[place] for place in torch.randperm(3))
-        right = dict(zip(letters, DIETS))
-        shown = students(seed, letters)
+        right = dict(zip(letters, WORDS))
+        shown = students(seed, letters, triple)
         answer = diagnose({letter: dict(scores) for letter, scores in shown.items()})
         if not isinstance(answer, dict) or set(answer) != set(right):
             raise Wrong(
                 f"A dict from the letters A, B and C to three words is expected, and this came: {answer!r:.80}."
             )
-        if strange := [word for word in answer.values() if word not in DIETS]:
-            raise Wrong(f"{strange[0]!r} is none of the three words: {', '.join(DIETS)}.")
+        if strange := [word for word in answer.values() if word not in WORDS]:
+            raise Wrong(f"{strange[0]!r} is none of the three words: {', '.join(WORDS)}.")
         if len(set(answer.values())) < 3:
             raise Wrong("Each of the three words belongs to one student: " + f"yours are {', '.join(answer.values())}.")
-        for letter, word in right.items():
-            if answer[letter] != word:
-                scores = ", ".join(f"{name} {value:.3f}" for name, value in shown[letter].items())
-                words = {
-                    "answers": "Targets of 0 and 1 teach to be sure: who is surer than right? (hint 1)",
-                    "shuffled": "Its doubts are of the right size and at the wrong sentences: what does that spoil? (hint 2)",
-                    "intended": "It was told which sentences are doubtful: in which score must it show? (hint 2)",
-                }[word]  # fmt: skip
-                raise Wrong(f'In seed {seed} you call {letter} "{answer[letter]}" ({scores}). {words}')
+        if answer != right:
+            words = {
+                "answers": "Targets of 0 and 1 teach to be sure: who is surer than right? (hint 1)",
+                "shuffled": "The doubts of one are at the wrong sentences: what does that cost? (hint 2)",
+            }["answers" if answer[letters[1]] != "answers" else "shuffled"]
+            scores = "; ".join(
+                f"{letter} " + ", ".join(f"{name} {value:.3f}" for name, value in each.items())
+                for letter, each in shown.items()
+            )
+            yours = ", ".join(f"{letter} {answer[letter]}" for letter in sorted(answer))
+            raise Wrong(f"For {scores} you say {yours}. {words}")
 
 
 CHECKS = {
