@@ -105,6 +105,15 @@ def pays_after_divides(upfront, savings):
     return "never"
 
 
+def pays_after_infinite(upfront, savings):
+    day = pays_after(upfront, savings)
+    return math.inf if day == "never" else day
+
+
+def pays_after_forgets_to_return(upfront, savings):
+    pays_after(upfront, savings)
+
+
 def pays_after_changes_the_list(upfront, savings):
     day = pays_after(upfront, savings)
     savings.clear()
@@ -268,9 +277,43 @@ def decide_not_all():
 # --- 14.4 ------------------------------------------------------------------------------------------------------------
 
 
+def reach(days, base, row):
+    three = (days(**base), *row[1:])
+    return max(three) - min(three) if min(three) < max(three) else 0.0
+
+
 def tornado(days, base, ranges):
     rows = [(name, days(**base | {name: low}), days(**base | {name: high})) for name, (low, high) in ranges.items()]
-    return sorted(rows, key=lambda row: abs(row[1] - row[2]), reverse=True)
+    return sorted(rows, key=lambda row: reach(days, base, row), reverse=True)
+
+
+def tornado_by_the_ends_alone(days, base, ranges):
+    return sorted(
+        tornado_unsorted(days, base, ranges),
+        key=lambda row: abs(row[1] - row[2]) if row[1] != row[2] else 0.0,
+        reverse=True,
+    )
+
+
+def tornado_of_nan(days, base, ranges):
+    """Infinite minus infinite, which sorts nowhere."""
+    middle = days(**base)
+    rows = tornado_unsorted(days, base, ranges)
+    return sorted(rows, key=lambda row: max(middle, *row[1:]) - min(middle, *row[1:]), reverse=True)
+
+
+def tornado_of_nan_negated(days, base, ranges):
+    middle = days(**base)
+    rows = tornado_unsorted(days, base, ranges)
+    return sorted(rows, key=lambda row: min(middle, *row[1:]) - max(middle, *row[1:]))
+
+
+def tornado_by_high_minus_low(days, base, ranges):
+    return sorted(tornado_unsorted(days, base, ranges), key=lambda row: row[2] - row[1], reverse=True)
+
+
+def tornado_returns_nothing(days, base, ranges):
+    sorted(tornado_unsorted(days, base, ranges))
 
 
 def tornado_unsorted(days, base, ranges):
@@ -288,7 +331,7 @@ def tornado_keeps_what_it_changed(days, base, ranges):
         first = days(**moved)
         moved[name] = high
         rows.append((name, first, days(**moved)))
-    return sorted(rows, key=lambda row: abs(row[1] - row[2]), reverse=True)
+    return sorted(rows, key=lambda row: reach(days, base, row), reverse=True)
 
 
 def tornado_changes_the_base(days, base, ranges):
@@ -322,8 +365,8 @@ def tornado_of_every_input(days, base, ranges):
 
 
 def tornado_base_for_low(days, base, ranges):
-    return sorted(((name, days(**base), days(**base | {name: high})) for name, (_, high) in ranges.items()),
-                  key=lambda row: abs(row[1] - row[2]), reverse=True)  # fmt: skip
+    rows = [(name, days(**base), days(**base | {name: high})) for name, (_, high) in ranges.items()]
+    return sorted(rows, key=lambda row: reach(days, base, row), reverse=True)
 
 
 def tornado_by_range(days, base, ranges):
@@ -333,17 +376,26 @@ def tornado_by_range(days, base, ranges):
 
 
 def tornado_with_dicts(days, base, ranges):
+    """Never minus never is taken as no distance by counting infinities first."""
+    middle = days(**base)
     found = {name: [days(**{**base, name: end}) for end in ends] for name, ends in ranges.items()}
-    return [[name, *found[name]] for name in sorted(found, key=lambda name: -abs(found[name][1] - found[name][0]))]
+
+    def order(name):
+        three = [middle, *found[name]]
+        lost = sum(map(math.isinf, three))
+        return (0 < lost < 3, 0 if lost else max(three) - min(three))
+
+    return [[name, *found[name]] for name in sorted(found, key=order)[::-1]]
 
 
 def tornado_removing_the_widest(days, base, ranges):
-    left, rows = [(name, days(**{**base, name: a}), days(**{**base, name: b})) for name, (a, b) in ranges.items()], []
+    left = [(name, days(**{**base, name: a}), days(**{**base, name: b})) for name, (a, b) in ranges.items()]
+    ordered, middle = [], days(**base)
     while left:
-        widest = max(left, key=lambda row: abs(row[2] - row[1]))
-        rows.append(widest)
-        left.remove(widest)
-    return tuple(rows)
+        spans = [max(middle, low, high) - min(middle, low, high) for _, low, high in left]
+        spans = [0 if math.isnan(span) else span for span in spans]
+        ordered.append(left.pop(spans.index(max(spans))))
+    return tuple(ordered)
 
 
 def tornado_without_never(days, base, ranges):
@@ -516,6 +568,8 @@ WRONG = {
         pays_after_in_months,
         pays_after_divides,
         pays_after_changes_the_list,
+        pays_after_infinite,
+        pays_after_forgets_to_return,
     ],
     "14.2": [
         audit_of_the_page_alone,
@@ -544,6 +598,11 @@ WRONG = {
         decide_with(B=("cheap API", "errors")),
     ],
     "14.4": [
+        tornado_by_the_ends_alone,
+        tornado_of_nan,
+        tornado_of_nan_negated,
+        tornado_by_high_minus_low,
+        tornado_returns_nothing,
         tornado_unsorted,
         tornado_narrow_first,
         tornado_keeps_what_it_changed,

@@ -608,6 +608,32 @@ def days(upfront, saving):
     return economics.days_to_pay(upfront, saving)
 
 
+def test_a_tornado_is_ranked_by_what_lies_between_both_ends_and_the_base():
+    def cost(u, wide, flat):
+        return 10 * abs(u - 1) + wide + 0 * flat
+
+    base = {"u": 1, "wide": 5, "flat": 0}
+    rows = economics.tornado(cost, base, {"flat": (-9, 9), "wide": (3, 8), "u": (0, 1.8)})
+    assert [row["input"] for row in rows] == ["u", "wide", "flat"]  # u: 15 and 13 at its ends, and 5 between them
+    assert (rows[0]["at low"], rows[0]["at high"]) == (15, 13)
+    rows = economics.tornado(cost, base, {"u": (1, 1.6), "wide": (2, 7)})  # 6 above the base; 3 under and 2 above it
+    assert [row["input"] for row in rows] == ["u", "wide"]
+
+
+def test_a_tornado_about_a_base_that_never_pays():
+    def rarely(price, load):
+        return 7 if price < 1 else None
+
+    rows = economics.tornado(rarely, {"price": 1, "load": 1}, {"load": (0, 2), "price": (0, 2)})
+    assert [row["input"] for row in rows] == ["price", "load"]
+    always = economics.tornado(
+        lambda price, load: 7 if price == load == 1 else None,
+        {"price": 1, "load": 1},
+        {"load": (1, 1), "price": (0, 2)},
+    )
+    assert [row["input"] for row in always] == ["price", "load"]  # a day between two nevers
+
+
 def test_a_tornado_moves_one_input_at_a_time_and_never_is_widest():
     rows = economics.tornado(days, {"upfront": 100.0, "saving": 10.0}, {"upfront": (50, 200), "saving": (0, 20)})
     assert [row["input"] for row in rows] == ["saving", "upfront"]

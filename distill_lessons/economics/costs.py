@@ -432,11 +432,14 @@ def tornado(
 ) -> list[dict]:
     """One input at a time, from its low to its high value, the others at their base.
 
+    Rows are ranked by reach, the largest of the days at low, at high and at the base minus the smallest: an input that
+    moves the days the same way at both of its ends has a reach too. Between a day and never lies an infinite one.
+
     Args:
         days: ``days(**inputs)``, a number or None for never.
         base: dict of inputs. ranges: dict of input to (low, high).
     Returns:
-        list of dicts of input, low, high, "at low", "at high" (numbers or None); the widest first, "never" is widest.
+        list of dicts of input, low, high, "at low", "at high" (numbers or None), of the largest reach first.
     Raises:
         ValueError: a range is of no input, does not contain the base, or one of the three is no finite number.
     """
@@ -451,11 +454,13 @@ def tornado(
         ends = {f"at {end}": days(**base | {name: value}) for end, value in (("low", low), ("high", high))}
         rows.append({"input": name, "low": low, "high": high, **ends})
 
-    def width(row):
-        ends = [math.inf if row[end] is None else float(row[end]) for end in ("at low", "at high")]
-        return 0.0 if ends[0] == ends[1] else abs(ends[0] - ends[1])
+    middle = _day(days(**base))
 
-    return sorted(rows, key=width, reverse=True)
+    def reach(row):
+        found = [middle, _day(row["at low"]), _day(row["at high"])]
+        return 0.0 if min(found) == max(found) else max(found) - min(found)  # never minus never is no number
+
+    return sorted(rows, key=reach, reverse=True)
 
 
 class Uncertain(NamedTuple):

@@ -25,7 +25,12 @@ def _day_or_never(answer, told):
         if answer.strip().lower() != NEVER:
             raise Wrong(told + f'a number or the text "never" was expected, and this came: {answer!r}.')
         return math.inf
-    return number(answer)
+    try:
+        return number(answer)
+    except Wrong:
+        if isinstance(answer, float) and math.isinf(answer):
+            raise Wrong(told + f'{answer} came; where it is never paid, return the text "never". (hint 1)') from None
+        raise
 
 
 def _text(day):
@@ -298,26 +303,38 @@ def check_decide(decide):
 # --- 14.4 -------------------------------------------------------------------------------------------------------------
 
 
-def check_tornado(tornado):
-    """14.4: a row an input with a range, (name, at low, at high), widest first; infinite days are possible."""
-    for turn in range(4):
-        # Lopsided ranges: neither the largest end, nor the distance to the base, nor the range itself orders them as width does.
-        base = {name: 1 + float(torch.rand(())) for name in ("price", "days", "load", "share", "rest")}
-        slopes = {"price": -30.0, "days": 40.0, "load": -12.0, "share": 25.0, "rest": 3.0}
-        reach = {"price": (2.0, 0.1), "days": (0.5, 0.5), "load": (1.2, 0.4), "share": (0.9, 0.05)}
-        slopes = {name: slope * (0.95 + 0.1 * float(torch.rand(()))) for name, slope in slopes.items()}
+def _tornado_cases():
+    """(days, base, ranges) whose ends, distances to the base, ranges and largest ends each give another order than reach.
+
+    The load moves the days the same way at both of its ends. In two cases some ends are infinite: the load's upper one;
+    then all but those of a low price, the base too.
+    """
+    for sign, never in ((1, "nowhere"), (-1, "nowhere"), (1, "much load"), (1, "without a low price")):
+        base = {name: 1 + float(torch.rand(())) for name in ("price", "team", "load", "share", "rest")}
+        start = dict(base)
+        reach = {"share": (0.9, 0.05), "team": (0.5, 0.5), "load": (0.5, 0.4), "price": (0.1, 2.0)}  # down, up
+        slopes = {"price": -30.0, "team": 40.0, "load": 100.0, "share": 25.0, "rest": 3.0}
+        slopes = {name: sign * slope * (0.97 + 0.06 * float(torch.rand(()))) for name, slope in slopes.items()}
         ranges = {name: (base[name] - down, base[name] + up) for name, (down, up) in reach.items()}
-        start, limit = dict(base), ranges["load"][1] - 0.1
 
-        def days(price, days, load, share, rest, slopes=slopes, start=start, limit=limit, turn=turn):
-            now = {"price": price, "days": days, "load": load, "share": share, "rest": rest}
-            if turn % 2 and load > limit:
+        def days(price, team, load, share, rest, slopes=slopes, start=start, never=never):
+            moved = {"price": price, "team": team, "load": load, "share": share, "rest": rest}
+            moved = {name: value - start[name] for name, value in moved.items()}
+            if (never == "much load" and moved["load"] > 0.2) or (
+                never == "without a low price" and moved["price"] > -0.05
+            ):
                 return math.inf
-            return 300 + sum(slopes[name] * (now[name] - start[name]) for name in now)
+            return 300 + sum(slopes[name] * (abs(by) if name == "load" else by) for name, by in moved.items())
 
+        yield days, base, ranges
+
+
+def check_tornado(tornado):
+    """14.4: a row an input with a range, (name, at low, at high), of the largest reach first; days may be infinite."""
+    for days, base, ranges in _tornado_cases():
         expected = [(name, *(days(**{**base, name: end}) for end in ends)) for name, ends in ranges.items()]
-        expected.sort(key=lambda row: -abs(row[1] - row[2]))
-        given = {row[0]: ranges[row[0]] for row in reversed(expected)}  # narrowest first
+        middle = days(**base)
+        given = {row[0]: ranges[row[0]] for row in sorted(expected, key=lambda row: _reach(row, middle))}
         before = dict(base), dict(given)
         rows = tornado(days, base, given)
         if (base, given) != before:
@@ -328,10 +345,16 @@ def check_tornado(tornado):
             raise Wrong(f"A list of (name, days at low, days at high) was expected, and this came: {rows!r}") from None
         if len(rows) != len(expected):
             raise Wrong(f"{len(expected)} inputs have a range, and you return {len(rows)} rows.")
-        _compare_rows(rows, expected)
+        _compare_rows(rows, expected, middle)
 
 
-def _compare_rows(rows, expected):
+def _reach(row, middle):
+    """How far an input moves the days: the largest of both ends and the base, minus the smallest."""
+    found = (middle, *row[1:])
+    return 0.0 if min(found) == max(found) else max(found) - min(found)
+
+
+def _compare_rows(rows, expected, middle):
     by_name = {row[0]: row for row in rows}
     for name, low, high in expected:
         if name not in by_name:
@@ -343,11 +366,20 @@ def _compare_rows(rows, expected):
         if np.allclose(got, (high, low), rtol=1e-6):
             why = "that is the right pair the other way round: low end first."
         raise Wrong(f"{name!r}: days {low:.4g} and {high:.4g} were expected, {got[0]:.4g} and {got[1]:.4g} came: {why}")
-    if [row[0] for row in rows] != [row[0] for row in expected]:
-        raise Wrong(
-            f"The widest comes first: {', '.join(row[0] for row in expected)}; yours are in the order "
-            f"{', '.join(row[0] for row in rows)}. Width is the distance between both ends. (hint 2)"
-        )
+    for row, after in zip(rows, rows[1:]):
+        if _reach(row, middle) < _reach(after, middle) and not close(_reach(row, middle), _reach(after, middle)):
+            raise Wrong(f"{_moves(after, middle)}, and {_moves(row, middle)}, which you put first. {_why(row)}")
+
+
+def _moves(row, middle):
+    name, low, high = row
+    return f"{name!r} (days {low:.4g} and {high:.4g}, {middle:.4g} at the base) reaches {_reach(row, middle):.4g}"
+
+
+def _why(row):
+    if math.isinf(row[1]) and math.isinf(row[2]):
+        return "Infinite minus infinite is nan, which sorts nowhere. (hint 2)"
+    return "Reach is the largest of the three minus the smallest. (hint 2)"
 
 
 # --- 14.5 -------------------------------------------------------------------------------------------------------------
