@@ -474,6 +474,21 @@ def test_features_are_mean_maximum_and_minimum_of_word_vectors(frame):
         pair.features_of(["good", ""])
 
 
+def test_features_of_one_sentence_touch_its_own_word_vectors_alone(monkeypatch):
+    """A student that answers in a fraction of a millisecond must not wait for 49,152 vectors or for a tokenizer."""
+    before, sizes = pair.features_of(["a fine film"]), []
+    own = reviews_students.F.embedding_bag
+
+    def counted(places, table, *rest, **options):
+        sizes.append(len(table))
+        return own(places, table, *rest, **options)
+
+    monkeypatch.setattr(reviews_students.F, "embedding_bag", counted)
+    monkeypatch.setattr(smollm, "tokenizer", None)  # the one that is loaded stays
+    assert torch.equal(pair.features_of(["a fine film"]), before)
+    assert max(sizes) <= len("a fine film".split()) + 2
+
+
 @pytest.mark.parametrize("name", ["bag", "frozen", "gru", "transformer"])
 def test_a_student_learns_with_fit(name):
     places = pair.labelled(64)

@@ -188,10 +188,11 @@ def _raw_features(rows):
     table = _word_vectors()
     if not rows or not all(rows):
         raise ValueError("features need at least one text, and no empty one: leave those out")
-    ids = torch.tensor([token for row in rows for token in row])
+    ids, places = torch.tensor([token for row in rows for token in row]).unique(return_inverse=True)
     starts = torch.tensor([0, *(len(row) for row in rows[:-1])]).cumsum(0)
+    used = table[ids]  # one sentence needs a few of the 49,152 vectors
     mean, most, least = (
-        sign * F.embedding_bag(ids, sign * table, starts, mode=mode)
+        sign * F.embedding_bag(places, sign * used, starts, mode=mode)
         for sign, mode in ((1, "mean"), (1, "max"), (-1, "max"))
     )
     return torch.cat([mean, most, least], 1)
@@ -213,8 +214,13 @@ def _token_rows():
     return _tokens(reviews_data.sentences()["text"])
 
 
+@functools.lru_cache(maxsize=1)
+def _tokenizer():
+    return smollm.tokenizer()
+
+
 def _tokens(texts):
-    return smollm.tokenizer()(list(texts), add_special_tokens=False)["input_ids"] if len(texts) else []
+    return _tokenizer()(list(texts), add_special_tokens=False)["input_ids"] if len(texts) else []
 
 
 def encode_tokens(texts: Sequence[str], longest: int = LONGEST) -> torch.Tensor:
