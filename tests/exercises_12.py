@@ -10,19 +10,37 @@ from scipy import stats
 # --- 12.1 ------------------------------------------------------------------------------------------------------------
 
 
-def ece(confidence, right, bins):
+def halves(confidence, right, bins):
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    total = 0.0
+    sure = unsure = 0.0
     for each in range(bins):
         inside = place == each
         if inside.any():
-            total += inside.sum() * abs(confidence[inside].mean() - right[inside].mean())
-    return total / len(confidence)
+            gap = inside.mean() * (confidence[inside].mean() - right[inside].mean())
+            sure, unsure = sure + max(gap, 0), unsure + max(-gap, 0)
+    return sure, unsure
 
 
-def ece_by_sums(confidence, right, bins):
+def halves_from_ece_and_overconfidence(confidence, right, bins):
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    return np.abs(np.bincount(place, confidence - right)).sum() / len(right)
+    ece = np.abs(np.bincount(place, confidence - right)).sum() / len(right)
+    over = confidence.mean() - right.mean()  # the halves' difference; the ECE is their sum
+    return np.array([ece + over, ece - over]) / 2
+
+
+def halves_in_a_loop(confidence, right, bins):
+    held = {}
+    for c, r in zip(confidence.tolist(), right.tolist()):
+        held.setdefault(min(int(c * bins), bins - 1), []).append(c - r)
+    sums = [sum(gaps) / len(right) for gaps in held.values()]
+    return [sum(each for each in sums if each > 0), -sum(each for each in sums if each < 0)]
+
+
+def halves_by_tensors(confidence, right, bins):
+    gap = torch.from_numpy(confidence - right)
+    place = (torch.from_numpy(confidence) * bins).long().clamp(max=bins - 1)
+    sums = torch.zeros(bins, dtype=gap.dtype).index_add(0, place, gap) / len(gap)
+    return torch.stack([sums.clamp(min=0).sum(), (-sums).clamp(min=0).sum()])
 
 
 def _by_bin(confidence, right, bins):
@@ -31,75 +49,67 @@ def _by_bin(confidence, right, bins):
     return np.array([confidence[b].mean() - right[b].mean() for b in held]), np.array([b.sum() for b in held])
 
 
+def _parts(gaps):
+    return gaps[gaps > 0].sum(), -gaps[gaps < 0].sum()
+
+
 def ece_unweighted(confidence, right, bins):
-    return np.abs(_by_bin(confidence, right, bins)[0]).mean()
+    return _parts(_by_bin(confidence, right, bins)[0] / bins)
 
 
-def ece_signed(confidence, right, bins):
-    gaps, items = _by_bin(confidence, right, bins)
-    return abs((gaps * items).sum() / items.sum())
+def ece_mean_of_bins(confidence, right, bins):
+    gaps = _by_bin(confidence, right, bins)[0]
+    return _parts(gaps / len(gaps))
+
+
+def ece_net(confidence, right, bins):
+    over = confidence.mean() - right.mean()
+    return max(over, 0), max(-over, 0)
 
 
 def ece_itemwise(confidence, right, bins):
-    return np.abs(confidence - right).mean()
+    return _parts((confidence - right) / len(right))
 
 
-def ece_squared(confidence, right, bins):
-    gaps, items = _by_bin(confidence, right, bins)
-    return (gaps**2 * items).sum() / items.sum()
+def ece_exchanged(confidence, right, bins):
+    return halves(confidence, right, bins)[::-1]
+
+
+def ece_with_its_sign(confidence, right, bins):
+    sure, unsure = halves(confidence, right, bins)
+    return sure, -unsure
 
 
 def ece_loses_the_sure(confidence, right, bins):
-    total = 0.0
+    sums = []
     for low in np.arange(bins) / bins:
         inside = (confidence >= low) & (confidence < low + 1 / bins)
-        if inside.any():
-            total += inside.sum() * abs(confidence[inside].mean() - right[inside].mean())
-    return total / len(confidence)
-
-
-def ece_largest_gap(confidence, right, bins):
-    return np.abs(_by_bin(confidence, right, bins)[0]).max()
+        sums.append((confidence[inside] - right[inside]).sum() / len(right))
+    return _parts(np.array(sums))
 
 
 def ece_bins_from_least_to_most(confidence, right, bins):
     place = np.digitize(confidence, np.linspace(confidence.min(), confidence.max(), bins + 1)) - 1
-    return _ece_at(np.minimum(place, bins - 1), confidence, right)
-
-
-def _ece_at(place, confidence, right):
-    gaps = [
-        (place == b).sum() * abs(confidence[place == b].mean() - right[place == b].mean()) for b in np.unique(place)
-    ]
-    return sum(gaps) / len(right)
+    return _parts(np.bincount(np.minimum(place, bins - 1), confidence - right) / len(right))
 
 
 def ece_equal_counts(confidence, right, bins):
-    order = np.argsort(confidence)
-    parts = [(confidence[part], right[part]) for part in np.array_split(order, bins)]
-    return sum(len(c) * abs(c.mean() - r.mean()) for c, r in parts) / len(right)
+    parts = np.array_split(np.argsort(confidence), bins)
+    return _parts(np.array([(confidence - right)[part].sum() for part in parts]) / len(right))
 
 
 def ece_changes_the_confidence(confidence, right, bins):
     confidence[confidence == 1] -= 1e-9
-    return ece(confidence, right, bins)
+    return halves(confidence, right, bins)
 
 
 def ece_in_points(confidence, right, bins):
-    return 100 * ece(confidence, right, bins)
+    sure, unsure = halves(confidence, right, bins)
+    return 100 * sure, 100 * unsure
 
 
-def ece_in_a_loop(confidence, right, bins):
-    held = {}
-    for c, r in zip(confidence.tolist(), right.tolist()):
-        held.setdefault(min(int(c * bins), bins - 1), []).append(c - r)
-    return sum(abs(sum(gaps)) for gaps in held.values()) / len(right)
-
-
-def ece_by_tensors(confidence, right, bins):
-    gap = torch.from_numpy(confidence - right)
-    place = (torch.from_numpy(confidence) * bins).long().clamp(max=bins - 1)
-    return torch.zeros(bins, dtype=gap.dtype).index_add(0, place, gap).abs().sum() / len(gap)
+def ece_whole(confidence, right, bins):
+    return sum(halves(confidence, right, bins))
 
 
 # --- 12.2 ------------------------------------------------------------------------------------------------------------
@@ -201,85 +211,112 @@ def ratio_one_by_one(student, teacher, draws):
 # --- 12.3 ------------------------------------------------------------------------------------------------------------
 
 
-def p_value(first, second):
-    one, other = int(((first == 1) & (second == 0)).sum()), int(((first == 0) & (second == 1)).sum())
-    if one + other == 0:
-        return 1.0
-    return min(1.0, 2 * stats.binom.cdf(min(one, other), one + other, 0.5))
+def decide(trial):
+    low, high, difference, margin = (trial[name] for name in ("low", "high", "difference", "margin"))
+    if low > -margin:
+        return "ship", "not worse"
+    if high < -margin:
+        return "stop", "worse"
+    if difference <= -margin:
+        return "stop", "hopeless"
+    more = trial["items"] * ((difference - low) / (difference + margin)) ** 2 - trial["items"]
+    if more * trial["price"] > trial["budget"]:
+        return "stop", "too dear"
+    return more, "unclear"
 
 
-def p_by_counting(first, second):
-    one, other = int((first > second).sum()), int((first < second).sum())
-    split, least = one + other, min(one, other)
-    return min(1.0, 2 * sum(math.comb(split, k) for k in range(least + 1)) / 2**split)
+def decide_by_trying(trial):
+    """Adds items until the interval fits or the money is gone."""
+    half = trial["difference"] - trial["low"]
+    if trial["difference"] - half > -trial["margin"]:
+        return ["ship", "not worse"]
+    if trial["difference"] <= -trial["margin"]:
+        return ["stop", "worse" if trial["high"] < -trial["margin"] else "hopeless"]
+    more = 0
+    while trial["difference"] - half * math.sqrt(trial["items"] / (trial["items"] + more)) <= -trial["margin"]:
+        more += 1
+        if more * trial["price"] > trial["budget"]:
+            return ["stop", "too dear"]
+    return [more, "unclear"]
 
 
-def _split(first, second):
-    return int((first > second).sum()), int((first < second).sum())
+def decide_in_standard_errors(trial):
+    error = (trial["high"] - trial["low"]) / 2 / 1.645
+    spread, room = error * np.sqrt(trial["items"]), trial["margin"] + trial["difference"]
+    if room > 1.645 * error:
+        return "ship", "not worse"
+    if room <= 0:
+        return "stop", "worse" if room < -1.645 * error else "hopeless"
+    more = np.ceil((1.645 * spread / room) ** 2) - trial["items"]
+    return (np.int64(more), "unclear") if more * trial["price"] <= trial["budget"] else ("stop", "too dear")
 
 
-def p_one_tail(first, second):
-    one, other = _split(first, second)
-    return stats.binom.cdf(min(one, other), one + other, 0.5)
+def decide_no_significant_difference(trial):
+    return ("ship", "not worse") if trial["high"] > 0 else decide(trial)
 
 
-def p_over_one(first, second):
-    one, other = _split(first, second)
-    return 2 * stats.binom.cdf(min(one, other), one + other, 0.5)
+def decide_significant_is_worse(trial):
+    return ("stop", "worse") if trial["high"] < 0 else decide(trial)
 
 
-def p_chi_squared(first, second):
-    one, other = _split(first, second)
-    return stats.chi2.sf((one - other) ** 2 / max(one + other, 1), 1)
+def decide_by_the_estimate(trial):
+    return ("ship", "not worse") if trial["difference"] > -trial["margin"] else ("stop", "worse")
 
 
-def p_all_items(first, second):
-    return stats.binomtest(_split(first, second)[0], len(first)).pvalue
+def decide_by_the_best_end(trial):
+    return ("ship", "not worse") if trial["high"] > -trial["margin"] else ("stop", "worse")
 
 
-def p_unpaired(first, second):
-    count = len(first)
-    return stats.fisher_exact([[first.sum(), count - first.sum()], [second.sum(), count - second.sum()]])[1]
+def decide_never_collects(trial):
+    return decide(trial) if trial["low"] > -trial["margin"] else ("stop", "worse")
 
 
-def p_in_the_middle(first, second):
-    one, other = _split(first, second)
-    split, least = one + other, min(one, other)
-    tail = stats.binom.cdf(least, split, 0.5) - 0.5 * stats.binom.pmf(least, split, 0.5)
-    return min(1.0, 2 * tail)
+def decide_always_collects(trial):
+    choice, reason = decide(trial)
+    more = trial["items"] * ((trial["difference"] - trial["low"]) / (trial["difference"] + trial["margin"])) ** 2
+    return (more, "unclear") if reason == "hopeless" else (choice, reason)
 
 
-def p_of_a_t_test(first, second):
-    return stats.ttest_rel(first, second).pvalue if (first != second).any() else 1.0
+def decide_without_money(trial):
+    return decide(trial | {"budget": math.inf})
 
 
-def p_of_one_end_only(first, second):
-    one, other = _split(first, second)
-    return min(1.0, 2 * stats.binom.cdf(one, one + other, 0.5))
+def _with(change):
+    def decided(trial):
+        choice, reason = decide(trial)
+        return (change(trial, choice), reason) if reason == "unclear" else (choice, reason)
+
+    return decided
 
 
-def p_of_the_larger_count(first, second):
-    one, other = _split(first, second)
-    return min(1.0, 2 * stats.binom.sf(max(one, other), one + other, 0.5))
-
-
-def p_of_agreement(first, second):
-    return (first == second).mean()
-
-
-def p_by_binomtest(first, second):
-    one, other = _split(first, second)
-    return stats.binomtest(one, one + other).pvalue if one + other else 1
-
-
-def p_in_a_loop(first, second):
-    one = other = 0
-    for f, s in zip(first.tolist(), second.tolist()):
-        one, other = one + (f > s), other + (f < s)
-    tails = sum(
-        math.comb(one + other, k) for k in range(one + other + 1) if abs(2 * k - one - other) >= abs(one - other)
+decide_counts_all = _with(lambda trial, more: more + trial["items"])
+decide_without_the_root = _with(
+    lambda trial, more: trial["items"] * ((trial["difference"] - trial["low"]) / (trial["difference"] + trial["margin"]) - 1)
+)  # fmt: skip
+decide_from_zero = _with(
+    lambda trial, more: trial["items"] * (((trial["difference"] - trial["low"]) / trial["margin"]) ** 2 - 1)
+)
+decide_whole_width = _with(
+    lambda trial, more: (
+        trial["items"] * (((trial["high"] - trial["low"]) / (trial["difference"] + trial["margin"])) ** 2 - 1)
     )
-    return tails / 2 ** (one + other)
+)
+decide_in_money = _with(lambda trial, more: more * trial["price"])
+decide_spends_all = _with(lambda trial, more: trial["budget"] / trial["price"])
+decide_says_collect = _with(lambda trial, more: "collect")
+
+
+def decide_contradicts(trial):
+    return "ship", decide(trial)[1]
+
+
+def decide_without_reason(trial):
+    return decide(trial)[0]
+
+
+def decide_changes_the_trial(trial):
+    trial["room"] = trial["difference"] + trial["margin"]
+    return decide(trial)
 
 
 # --- 12.4 ------------------------------------------------------------------------------------------------------------
@@ -362,195 +399,241 @@ def latencies_by_statistics(seconds, warm_up):
 # --- 12.5 ------------------------------------------------------------------------------------------------------------
 
 
-def win_rate(ours_first, theirs_first):
-    scores = [1.0 if (a, b) == ("A", "B") else 0.0 if (a, b) == ("B", "A") else 0.5
-              for a, b in zip(ours_first, theirs_first)]  # fmt: skip
-    verdicts = ours_first + theirs_first
-    return sum(scores) / len(scores), verdicts.count("A") / len(verdicts) - 0.5
+def _ours(verdicts):
+    """Whether our answer was taken, in either order."""
+    return np.array([[v == "A" for v in verdicts[0]], [v == "B" for v in verdicts[1]]])
 
 
-def win_rate_by_means(ours_first, theirs_first):
-    first = np.array([letter == "A" for letter in ours_first], dtype=float)
-    second = np.array([letter == "B" for letter in theirs_first], dtype=float)
-    return (first + second).mean() / 2, (first.mean() + (1 - second).mean()) / 2 - 0.5
+def _best(judges, score, words):
+    """The judge with the highest score gets the first word, and so on with those left."""
+    left, found = dict(judges), {}
+    for word in words:
+        letter = max(left, key=lambda letter: score(word, left[letter]))
+        found[letter] = word
+        del left[letter]
+    return found
 
 
-def win_rate_one_order(ours_first, theirs_first):
-    return ours_first.count("A") / len(ours_first), win_rate(ours_first, theirs_first)[1]
+def diagnose(judges, better, longer):
+    better, longer = (np.array([each == "ours" for each in words]) for words in (better, longer))
+
+    def score(word, verdicts):
+        if word == "first place":
+            return sum(each.count("A") for each in verdicts)
+        ours = _ours(verdicts)
+        if word == "longer answer":
+            return (ours == longer).mean()
+        return (ours == better).mean() if word == "sound" else 0
+
+    return _best(judges, score, ("first place", "longer answer", "sound", "coin"))
 
 
-def win_rate_ties_are_losses(ours_first, theirs_first):
-    won = sum((a, b) == ("A", "B") for a, b in zip(ours_first, theirs_first))
-    return won / len(ours_first), win_rate(ours_first, theirs_first)[1]
+def diagnose_where_length_misleads(judges, better, longer):
+    apart = [one != other for one, other in zip(better, longer)]
+    found = {}
+    for letter, (first, second) in judges.items():
+        rows = [(f == "A") == (b == "ours") for f, b, a in zip(first, better, apart) if a]
+        rows += [(s == "B") == (b == "ours") for s, b, a in zip(second, better, apart) if a]
+        right = sum(rows) / len(rows)
+        if (first + second).count("A") > 0.75 * 2 * len(first):
+            found[letter] = "first place"
+        else:
+            found[letter] = "sound" if right > 0.57 else "longer answer" if right < 0.25 else "coin"
+    return found
 
 
-def win_rate_without_ties(ours_first, theirs_first):
-    won = sum((a, b) == ("A", "B") for a, b in zip(ours_first, theirs_first))
-    lost = sum((a, b) == ("B", "A") for a, b in zip(ours_first, theirs_first))
-    return won / (won + lost), win_rate(ours_first, theirs_first)[1]
+def diagnose_by_regression(judges, better, longer):
+    columns = [[1] * len(better), *([1 if each == "ours" else -1 for each in words] for words in (better, longer))]
+    found, left = {}, list(judges)
+    weights = {}
+    for letter, (first, second) in judges.items():
+        x = np.array([[1, *row[1:]] for row in zip(*columns)] + [[-1, *row[1:]] for row in zip(*columns)])
+        y = np.array([1 if v == "A" else -1 for v in first] + [1 if v == "B" else -1 for v in second])
+        weights[letter] = np.linalg.lstsq(x, y, rcond=None)[0]
+    for place, word in ((0, "first place"), (2, "longer answer"), (1, "sound"), (1, "coin")):
+        letter = max(left, key=lambda letter: weights[letter][place])
+        left.remove(letter)
+        found[letter] = word
+    return found
 
 
-def win_rate_forgets_the_swap(ours_first, theirs_first):
-    both = ours_first + theirs_first
-    return both.count("A") / len(both), win_rate(ours_first, theirs_first)[1]
+def diagnose_by_agreement(judges, better, longer):
+    """Who agrees with people most is sound."""
+    better, longer = (np.array([each == "ours" for each in words]) for words in (better, longer))
+    score = {"sound": lambda v: (_ours(v) == better).mean(), "longer answer": lambda v: (_ours(v) == longer).mean()}
+    score |= {"first place": lambda v: v[0].count("A") + v[1].count("A"), "coin": lambda v: 0}
+    return _best(judges, lambda word, v: score[word](v), ("sound", "longer answer", "first place", "coin"))
 
 
-def win_rate_share_of_first(ours_first, theirs_first):
-    rate, bias = win_rate(ours_first, theirs_first)
-    return rate, bias + 0.5
+def diagnose_by_one_order(judges, better, longer):
+    """Only the order in which ours stands first: as often A as not."""
+    better, longer = (np.array([each == "ours" for each in words]) for words in (better, longer))
+    score = {"first place": lambda o: 0.5 + abs(o.mean() - 0.5), "longer answer": lambda o: (o == longer).mean()}
+    score |= {"sound": lambda o: (o == better).mean(), "coin": lambda o: 0}
+    order = ("sound", "longer answer", "first place", "coin")
+    return _best(judges, lambda word, v: score[word](_ours(v)[0]), order)
 
 
-def win_rate_bias_of_one_order(ours_first, theirs_first):
-    return win_rate(ours_first, theirs_first)[0], ours_first.count("A") / len(ours_first) - 0.5
+def diagnose_forgets_the_swap(judges, better, longer):
+    better, longer = ([each == "ours" for each in words] for words in (better, longer))
+
+    def score(word, verdicts):
+        picked = [v == "A" for v in (*verdicts[0], *verdicts[1])]
+        if word == "first place":
+            return sum(picked)
+        return np.mean([p == t for p, t in zip(picked, 2 * (longer if word == "longer answer" else better))])
+
+    return _best(judges, score, ("first place", "longer answer", "sound", "coin"))
 
 
-def win_rate_joins_in_place(ours_first, theirs_first):
-    rate = win_rate(ours_first, theirs_first)[0]
-    ours_first += theirs_first
-    return rate, ours_first.count("A") / len(ours_first) - 0.5
+def diagnose_by_consistency(judges, better, longer):
+    """The steadier, the sounder."""
+    order = ("sound", "longer answer", "coin", "first place")
+    return _best(judges, lambda word, v: np.mean([a != b for a, b in zip(*v)]), order)
 
 
-def win_rate_of_the_second_order(ours_first, theirs_first):
-    return theirs_first.count("B") / len(theirs_first), win_rate(ours_first, theirs_first)[1]
+def diagnose_exchanges_two(judges, better, longer):
+    turned = {"sound": "coin", "coin": "sound"}
+    return {letter: turned.get(word, word) for letter, word in diagnose(judges, better, longer).items()}
 
 
-def win_rate_bias_doubled(ours_first, theirs_first):
-    rate, bias = win_rate(ours_first, theirs_first)
-    return rate, 2 * bias
+def diagnose_always_the_same(judges, better, longer):
+    return dict(zip(judges, ("sound", "first place", "longer answer", "coin")))
 
 
-def win_rate_bias_turned_round(ours_first, theirs_first):
-    rate, bias = win_rate(ours_first, theirs_first)
-    return rate, -bias
+def diagnose_all_sound(judges, better, longer):
+    return dict.fromkeys(judges, "sound")
 
 
-def win_rate_bias_size(ours_first, theirs_first):
-    rate, bias = win_rate(ours_first, theirs_first)
-    return rate, abs(bias)
+def diagnose_other_words(judges, better, longer):
+    return {letter: word.replace("answer", "one") for letter, word in diagnose(judges, better, longer).items()}
 
 
-def win_rate_theirs(ours_first, theirs_first):
-    rate, bias = win_rate(ours_first, theirs_first)
-    return 1 - rate, bias
+def diagnose_three(judges, better, longer):
+    return {letter: word for letter, word in diagnose(judges, better, longer).items() if word != "coin"}
 
 
-def win_rate_disagreement_as_bias(ours_first, theirs_first):
-    ties = np.mean([a == b for a, b in zip(ours_first, theirs_first)])
-    return win_rate(ours_first, theirs_first)[0], ties / 2
-
-
-def win_rate_one_by_one(ours_first, theirs_first):
-    yield (ours_first.count("A") + theirs_first.count("B")) / (2 * len(ours_first))
-    yield np.mean([letter == "A" for letter in [*ours_first, *theirs_first]]) - 0.5
-
-
-def win_rate_in_a_loop(ours_first, theirs_first):
-    points = seen = 0
-    for a, b in zip(ours_first, theirs_first):
-        points += 1 if (a, b) == ("A", "B") else 0.5 if a == b else 0
-        seen += (a == "A") + (b == "A")
-    return np.array([points / len(ours_first), seen / len(ours_first) / 2 - 0.5])
+def win_rate_joins_in_place(judges, better, longer):
+    """Counts the wins over both orders in one list, which is the first of the two."""
+    found = diagnose(judges, better, longer)
+    for first, second in judges.values():
+        first += ["A" if each == "B" else "B" for each in second]
+    return found
 
 
 # --- 12.6 ------------------------------------------------------------------------------------------------------------
 
-
-def items_needed(gain, disagreement):
-    root = 1.959964 * math.sqrt(disagreement) + 0.841621 * math.sqrt(disagreement - gain**2)
-    return math.ceil(root**2 / gain**2)
+Z = NormalDist().inv_cdf
 
 
-def items_needed_float(gain, disagreement):
-    z = NormalDist().inv_cdf
-    return (z(0.975) * disagreement**0.5 + z(0.8) * (disagreement - gain**2) ** 0.5) ** 2 / gain**2
+def items_needed(gain, disagreement, margin):
+    return math.ceil((1.644854 + 0.841621) ** 2 * (disagreement - gain**2) / (margin + gain) ** 2)
 
 
-def items_one_sided(gain, disagreement):
-    return (1.645 * math.sqrt(disagreement) + 0.8416 * math.sqrt(disagreement - gain**2)) ** 2 / gain**2
+def items_needed_float(gain, disagreement, margin):
+    gained, lost = (disagreement + gain) / 2, (disagreement - gain) / 2
+    return (Z(0.95) - Z(0.2)) ** 2 * (gained + lost - (gained - lost) ** 2) / (gained - lost + margin) ** 2
 
 
-def items_without_power(gain, disagreement):
-    return 1.96**2 * disagreement / gain**2
-
-
-def items_without_gain_inside(gain, disagreement):
-    return (1.96 + 0.8416) ** 2 * disagreement / gain**2
-
-
-def items_not_squared(gain, disagreement):
-    return (1.96 * math.sqrt(disagreement) + 0.8416 * math.sqrt(disagreement - gain**2)) / gain
-
-
-def items_unpaired(gain, disagreement):
-    return 2 * items_needed(gain, disagreement)
-
-
-def items_of_two_halves(gain, disagreement):
-    return items_needed(gain, disagreement) / 2
-
-
-def items_negative_z(gain, disagreement):
-    z = NormalDist().inv_cdf
-    return (z(0.975) * disagreement**0.5 + z(0.2) * (disagreement - gain**2) ** 0.5) ** 2 / gain**2
-
-
-def items_of_ninety(gain, disagreement):
-    z = NormalDist().inv_cdf
-    return (z(0.975) * disagreement**0.5 + z(0.9) * (disagreement - gain**2) ** 0.5) ** 2 / gain**2
-
-
-def items_in_points(gain, disagreement):
-    return items_needed(gain, disagreement) / 100**2
-
-
-def items_without_roots(gain, disagreement):
-    return (1.959964 * disagreement + 0.841621 * (disagreement - gain**2)) ** 2 / gain**2
-
-
-def items_of_sums_of_squares(gain, disagreement):
-    return (1.959964**2 * disagreement + 0.841621**2 * (disagreement - gain**2)) / gain**2
-
-
-def items_by_counting(gain, disagreement):
-    items = 1
-    while stats.norm.cdf((gain * items**0.5 - 1.959964 * disagreement**0.5) / (disagreement - gain**2) ** 0.5) < 0.8:
+def items_by_counting(gain, disagreement, margin):
+    items, spread = 1, math.sqrt(disagreement - gain**2)
+    while stats.norm.sf(1.644854 - (gain + margin) * items**0.5 / spread) < 0.8:
         items += 1
     return items
 
 
-def items_rounded_down(gain, disagreement):
-    z_alpha, z_power = np.abs(stats.norm.ppf([0.025, 0.2]))
-    return int(np.square(z_alpha * np.sqrt(disagreement) + z_power * np.sqrt(disagreement - gain**2)) / gain**2)
+def items_rounded_down(gain, disagreement, margin):
+    z_sure, z_power = np.abs(stats.norm.ppf([0.05, 0.2]))
+    return int(np.square((z_sure + z_power) / (margin + gain)) * (disagreement - np.square(gain)))
+
+
+def _size(gain, disagreement, margin, z=2.486475):  # of 0.95 and of 0.8 together
+    return z**2 * (disagreement - gain**2) / (margin + gain) ** 2
+
+
+def items_two_sided(gain, disagreement, margin):
+    return _size(gain, disagreement, margin, Z(0.975) + Z(0.8))
+
+
+def items_without_power(gain, disagreement, margin):
+    return _size(gain, disagreement, margin, Z(0.95))
+
+
+def items_of_ninety(gain, disagreement, margin):
+    return _size(gain, disagreement, margin, Z(0.95) + Z(0.9))
+
+
+def items_negative_z(gain, disagreement, margin):
+    return _size(gain, disagreement, margin, Z(0.95) + Z(0.2))
+
+
+def items_without_gain_inside(gain, disagreement, margin):
+    return (Z(0.95) + Z(0.8)) ** 2 * disagreement / (margin + gain) ** 2
+
+
+def items_as_if_equal(gain, disagreement, margin):
+    return (Z(0.95) + Z(0.8)) ** 2 * (disagreement - gain**2) / margin**2
+
+
+def items_sign_turned(gain, disagreement, margin):
+    return (Z(0.95) + Z(0.8)) ** 2 * (disagreement - gain**2) / (margin - gain) ** 2
+
+
+def items_not_squared(gain, disagreement, margin):
+    return (Z(0.95) + Z(0.8)) * math.sqrt(disagreement - gain**2) / (margin + gain)
+
+
+def items_of_sums_of_squares(gain, disagreement, margin):
+    return (Z(0.95) ** 2 + Z(0.8) ** 2) * (disagreement - gain**2) / (margin + gain) ** 2
+
+
+def items_unpaired(gain, disagreement, margin):
+    return 2 * _size(gain, disagreement, margin)
+
+
+def items_of_two_halves(gain, disagreement, margin):
+    return _size(gain, disagreement, margin) / 2
+
+
+def items_in_points(gain, disagreement, margin):
+    return _size(gain, disagreement, margin) / 100**2
+
+
+def items_to_find_a_difference(gain, disagreement, margin):
+    gain = gain or margin
+    return (Z(0.975) * math.sqrt(disagreement) + Z(0.8) * math.sqrt(disagreement - gain**2)) ** 2 / gain**2
 
 
 RIGHT = {
-    "12.1": ece,
+    "12.1": halves,
     "12.2": transfer_ratio,
-    "12.3": p_value,
+    "12.3": decide,
     "12.4": latencies,
-    "12.5": win_rate,
+    "12.5": diagnose,
     "12.6": items_needed,
 }
 ALSO_RIGHT = {
-    "12.1": [ece_in_a_loop, ece_by_tensors, ece_by_sums],
+    "12.1": [halves_from_ece_and_overconfidence, halves_in_a_loop, halves_by_tensors],
     "12.2": [ratio_by_tensors, ratio_one_by_one, ratio_with_a_loop],
-    "12.3": [p_by_binomtest, p_in_a_loop, p_by_counting],
+    "12.3": [decide_by_trying, decide_in_standard_errors],
     "12.4": [latencies_one_by_one, latencies_by_statistics, latencies_as_array],
-    "12.5": [win_rate_one_by_one, win_rate_in_a_loop, win_rate_by_means],
+    "12.5": [diagnose_where_length_misleads, diagnose_by_regression],
     "12.6": [items_by_counting, items_rounded_down, items_needed_float],
 }
 WRONG = {
     "12.1": [
-        ece_largest_gap,
         ece_bins_from_least_to_most,
         ece_equal_counts,
         ece_changes_the_confidence,
         ece_in_points,
         ece_unweighted,
-        ece_signed,
+        ece_mean_of_bins,
+        ece_net,
         ece_itemwise,
-        ece_squared,
+        ece_exchanged,
+        ece_with_its_sign,
         ece_loses_the_sure,
+        ece_whole,
     ],
     "12.2": [
         ratio_with_draws_of_its_own,
@@ -569,16 +652,23 @@ WRONG = {
         ratio_one_error,
     ],
     "12.3": [
-        p_in_the_middle,
-        p_of_a_t_test,
-        p_of_one_end_only,
-        p_of_the_larger_count,
-        p_of_agreement,
-        p_one_tail,
-        p_over_one,
-        p_chi_squared,
-        p_all_items,
-        p_unpaired,
+        decide_no_significant_difference,
+        decide_significant_is_worse,
+        decide_by_the_estimate,
+        decide_by_the_best_end,
+        decide_never_collects,
+        decide_always_collects,
+        decide_without_money,
+        decide_counts_all,
+        decide_without_the_root,
+        decide_from_zero,
+        decide_whole_width,
+        decide_in_money,
+        decide_spends_all,
+        decide_says_collect,
+        decide_contradicts,
+        decide_without_reason,
+        decide_changes_the_trial,
     ],
     "12.4": [
         latencies_without_the_slowest,
@@ -595,31 +685,30 @@ WRONG = {
         latencies_in_milliseconds,
     ],
     "12.5": [
+        diagnose_by_agreement,
+        diagnose_by_one_order,
+        diagnose_forgets_the_swap,
+        diagnose_by_consistency,
+        diagnose_exchanges_two,
+        diagnose_always_the_same,
+        diagnose_all_sound,
+        diagnose_other_words,
+        diagnose_three,
         win_rate_joins_in_place,
-        win_rate_of_the_second_order,
-        win_rate_bias_doubled,
-        win_rate_bias_turned_round,
-        win_rate_bias_size,
-        win_rate_theirs,
-        win_rate_disagreement_as_bias,
-        win_rate_one_order,
-        win_rate_ties_are_losses,
-        win_rate_without_ties,
-        win_rate_forgets_the_swap,
-        win_rate_share_of_first,
-        win_rate_bias_of_one_order,
     ],
     "12.6": [
         items_of_two_halves,
         items_negative_z,
         items_of_ninety,
         items_in_points,
-        items_without_roots,
+        items_as_if_equal,
+        items_sign_turned,
         items_of_sums_of_squares,
-        items_one_sided,
+        items_two_sided,
         items_without_power,
         items_without_gain_inside,
         items_not_squared,
         items_unpaired,
+        items_to_find_a_difference,
     ],
 }

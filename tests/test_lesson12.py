@@ -1,16 +1,19 @@
-"""What lesson 12 measures on, and its report: the texts, the confidence of a written answer, ratios from rows."""
+"""What lesson 12 measures on, its report, and what its page says: texts, confidence, ratios from rows, an interval."""
 
+import ast
 import math
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from distill_lessons import losses
+from distill_lessons import losses, runtime
 from distill_lessons.course import results
+from distill_lessons.course.exercises import lesson12 as exercise
 from distill_lessons.course.experiments import lesson12, lesson12_small, on_multiplication
-from distill_lessons.pairs import digits, multiplication
+from distill_lessons.pairs import digits, multiplication, reviews
 
 
 def test_human_text_is_prose_with_a_context_that_is_not_scored():
@@ -78,3 +81,67 @@ def test_the_report_divides_what_the_rows_hold(monkeypatch):
     assert np.allclose(student["quality low"], 0.8)  # over items
     assert np.allclose(student["quality high"], results.interval([0.9, 0.91, 0.92]).high)  # over seeds
     assert np.allclose(student.cost, 4) and np.allclose(student.speed, 3)
+
+
+# --- What the page says -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def interval():
+    """The page's own interval of a paired difference."""
+    page = nbformat.read(runtime.REPOSITORY / "notebooks" / "12_did_it_work.ipynb", 4)
+    source = next(cell.source for cell in page.cells if "def interval(" in cell.source)
+    function = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    found = {"np": np}
+    exec(ast.unparse(function), found)
+    return found["interval"]
+
+
+@pytest.mark.parametrize("gain, lose", [(0.08, 0.19), (0.021, 0.031), (0.005, 0.01), (0.02, 0.02)])
+@pytest.mark.parametrize("n", [100, 300, 3000])
+def test_the_low_end_is_passed_as_seldom_as_it_says(interval, gain, lose, n):
+    rng = np.random.default_rng(0)
+    gained, lost, _ = rng.multinomial(n, [gain, lose, 1 - gain - lose], 20_000).T
+    gap, low, high = interval(gained, lost, n)
+    assert (low > gain - lose).mean() < 0.06 and (high < gain - lose).mean() < 0.065
+    assert (low < gap).all() and (gap < high).all()
+
+
+def test_no_difference_seen_is_not_no_difference(interval):
+    gap, low, high = interval(0, 0, 30)
+    assert gap == 0 and low == -high < -0.02
+    assert interval(10, 20, 300)[1] > interval(10, 20, 300, z=1.96)[1]
+    big = np.array(interval(0, 0, 100_000))
+    assert np.abs(big).max() < 1e-4
+
+
+def test_the_shown_trials_have_every_outcome(capsys):
+    reasons = {letter: exercise._decided(trial)[0] for letter, trial in exercise.trials().items()}
+    assert sorted(reasons.values()) == sorted(exercise.REASONS)
+    exercise.show_trials()
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 6 and max(map(len, printed)) <= 96
+    assert all(line.startswith(letter) for line, letter in zip(printed[1:], reasons))
+
+
+def test_the_judge_of_length_agrees_with_people_more_than_the_sound_one():
+    for seed in range(20):
+        judges, better, longer, right = exercise._judges(np.random.default_rng(seed))
+        agrees = {}
+        for letter, (ours_first, theirs_first) in judges.items():
+            ours = [a == "A" for a in ours_first] + [b == "B" for b in theirs_first]
+            agrees[right[letter]] = np.mean([o == (b == "ours") for o, b in zip(ours, 2 * better)])
+        assert agrees["longer answer"] > agrees["sound"] > agrees["coin"] + 0.1
+        assert agrees["coin"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_on_messages_a_ratio_flatters_and_the_teacher_prefers_its_own_pupils():
+    table = results.load("lesson02-reviews")
+    mean = lambda metric, arm: results.per_seed(table, metric, arm).mean()  # noqa: E731
+    positive = reviews.labels()[reviews.places("test", "message")].double().mean().item()
+    assert mean("message", "soft") > mean("message", "teacher") and positive > mean("message", "soft")
+    for metric, sign in {"accuracy": -1, "agreement": 1}.items():
+        gap = results.paired_difference(table, metric, "soft", "people")
+        assert sign * gap.estimate > 0.005 and min(sign * gap.low, sign * gap.high) > 0
+    for arm, sign in {"hard": 1, "soft": -1}.items():
+        assert (sign * results.per_seed(table, "overconfidence", arm) > 0).all()

@@ -1,6 +1,7 @@
-"""Checks of lesson 12, did it work?: ECE, transfer ratio, paired test, percentiles, win rate, number of test items."""
+"""Checks of lesson 12, did it work?: signed ECE, transfer ratio, a decision, percentiles, four judges, number of test items."""
 
 import math
+from numbers import Real
 
 import numpy as np
 import torch
@@ -25,61 +26,62 @@ def _several(answer, names):
     return found
 
 
-def _ece(confidence, right, bins, weigh=True, signed=False, squared=False, empty=False):
-    """ECE, or a version of it with a mistake."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps, items = [], []
-    for each in range(bins):
-        inside = place == each
-        gap = confidence[inside].mean() - right[inside].mean() if inside.any() else 0.0
-        if inside.any() or empty:
-            gaps.append(gap if signed else gap**2 if squared else abs(gap))
-            items.append(inside.sum())
-    return np.average(gaps, weights=items) if weigh else np.mean(gaps)
+def _halves(place, gap):
+    """ECE in two parts: of the bins that are too sure, and of those that are too unsure."""
+    sums = np.bincount(place, gap) / len(gap)
+    return np.array([sums[sums > 0].sum(), -sums[sums < 0].sum()])
 
 
-def _ece_of(place, gap):
-    return np.abs(np.bincount(place, gap)).sum() / len(gap)
+def _means(place, gap):
+    """The bins' mean gaps, without their weights."""
+    items = np.bincount(place)
+    return np.bincount(place, gap)[items > 0] / items[items > 0]
 
 
-def check_ece(ece):
-    """12.1: expected calibration error with bins of equal width."""
-    ece = unchanged(ece)
+def _split(gaps):
+    return np.array([gaps[gaps > 0].sum(), -gaps[gaps < 0].sum()])
+
+
+def check_halves(halves):
+    """12.1: expected calibration error with bins of equal width, in its two halves."""
+    halves = unchanged(halves)
     rng = _rng()
     for count, bins in ((400, 10), (150, 15), (60, 5)):
         confidence = 0.3 + 0.7 * rng.random(count) ** 0.5
         confidence[:2] = 1.0  # belongs to the last bin
-        right = (rng.random(count) < np.where(confidence < 0.7, 0.95, 0.5)).astype(
-            float
-        )  # unsure and right, sure and wrong
+        # Unsure and right, sure and wrong.
+        right = (rng.random(count) < np.where(confidence < 0.7, 0.95, 0.5)).astype(float)
         right[:2] = 0.0
-        expected = _ece(confidence, right, bins)
-        got = number(ece(confidence.copy(), right.copy(), bins))
+        gap, place = confidence - right, np.minimum((confidence * bins).astype(int), bins - 1)
+        expected = _halves(place, gap)
+        got = _several(halves(confidence.copy(), right.copy(), bins), ("too sure", "too unsure"))
         if close(got, expected, 1e-6):
             continue
         lost = confidence < 1
         ends = np.linspace(confidence.min(), confidence.max(), bins + 1)
-        ordered = np.argsort(confidence, kind="stable")
-        gaps = [confidence[part] - right[part] for part in np.array_split(ordered, bins)]
-        held = np.minimum((confidence * bins).astype(int), bins - 1)
+        tenth = np.empty(count, dtype=int)
+        for number_, part in enumerate(np.array_split(np.argsort(confidence, kind="stable"), bins)):
+            tenth[part] = number_
+        means, net = _means(place, gap), gap.mean()
         mistakes = (
-            (_ece_of(np.minimum(np.digitize(confidence, ends) - 1, bins - 1), confidence - right), "Your bins run from the least to the largest confidence: they run from 0 to 1. (hint 1)"),
-            (sum(abs(part.sum()) for part in gaps) / count, "Your bins hold equally many answers: they are of equal width, from 0 to 1. (hint 1)"),
-            (max(abs((confidence - right)[held == each].mean()) for each in np.unique(held)), "That is the largest gap of any bin: take the mean, weighed by items. (hint 2)"),
-            (100 * expected, "That is in points: leave it a share."),
-            (_ece(confidence, right, bins, weigh=False), "Each bin counts by its number of items. (hint 2)"),
-            (_ece(confidence, right, bins, weigh=False, empty=True), "Each bin counts by its items, and an empty one not."),
-            (_ece(confidence, right, bins, signed=True), "A bin that is too sure must not make up for one that is too unsure: take absolute values within bins."),
-            (abs(confidence.mean() - right.mean()), "That is one bin for everything: compare within each bin. (hint 1)"),
-            (np.abs(confidence - right).mean(), "That is the distance item by item; average within a bin first. (hint 1)"),
-            (_ece(confidence, right, bins, squared=True), "You squared the gaps: the ECE takes absolute values."),
-            (_ece(confidence[lost], right[lost], bins), "You lost the items of confidence 1: they belong to the last bin. (hint 1)"),
-            (_ece(confidence[lost], right[lost], bins) * lost.mean(), "You lost the items of confidence 1: they belong to the last bin. (hint 1)"),
+            (expected[::-1], "The first is the part of the bins that are too sure, where confidence is above accuracy. (hint 2)"),
+            (expected * [1, -1], "Both parts are positive: they add up to the ECE. (hint 2)"),
+            (_halves(np.minimum(np.digitize(confidence, ends) - 1, bins - 1), gap), "Your bins run from the least to the largest confidence: they run from 0 to 1. (hint 1)"),
+            (_halves(tenth, gap), "Your bins hold equally many answers: they are of equal width, from 0 to 1. (hint 1)"),
+            (100 * expected, "Those are points: leave them shares."),
+            (_split(means), "Each bin counts by its share of the answers. (hint 2)"),
+            (_split(means) / len(means), "Each bin counts by its share of the answers. (hint 2)"),
+            (_split(means) / bins, "Each bin counts by its share of the answers, and an empty one not at all. (hint 2)"),
+            ([max(net, 0), max(-net, 0)], "That is one bin for everything, in which too sure makes up for too unsure: look bin by bin. (hint 1)"),
+            (_split(gap) / count, "That is the distance item by item: average within a bin first. (hint 1)"),
+            (_halves(place[lost], gap[lost]), "You lost the items of confidence 1: they belong to the last bin. (hint 1)"),
+            (_halves(place[lost], gap[lost]) * lost.mean(), "You lost the items of confidence 1: they belong to the last bin. (hint 1)"),
         )  # fmt: skip
-        why = "In each bin |mean confidence − accuracy|, times its share of the answers, added up. (hints 1 and 2)"
+        why = "In each bin mean confidence − accuracy, times its share of the answers; add up those above 0, and those below. (hints 1 and 2)"
         why = nearest(got, mistakes, why, 1e-6)
         raise Wrong(
-            f"With {count} answers in {bins} bins an ECE of {expected:.4f} was expected, and {got:.4f} came. {why}"
+            f"With {count} answers in {bins} bins {expected[0]:.4f} too sure and {expected[1]:.4f} too unsure were expected, "
+            f"and {got[0]:.4f} and {got[1]:.4f} came. {why}"
         )
 
 
@@ -168,49 +170,135 @@ def check_transfer_ratio(transfer_ratio):
         raise Wrong(told + why)
 
 
-def check_mcnemar(p_value):
-    """12.3: exact paired test."""
-    p_value = unchanged(p_value)
+# --- 12.3: ship it? ---------------------------------------------------------------------------------------------------
+
+REASONS = {"not worse": "ship", "worse": "stop", "hopeless": "stop", "too dear": "stop", "unclear": "collect"}
+SHOWN = {  # difference, half the interval, items, margin, what an item costs, what is left to spend
+    "A": (-0.008, 0.008, 3000, 0.02, 0.5, 4000),
+    "B": (-0.012, 0.021, 600, 0.02, 0.5, 4000),
+    "C": (-0.031, 0.007, 3000, 0.02, 0.5, 4000),
+    "D": (-0.024, 0.015, 1200, 0.02, 0.5, 4000),
+    "E": (-0.015, 0.014, 900, 0.02, 3.0, 4000),
+}
+
+
+def _trial(difference, half, items, margin, price, budget):
+    return {"difference": difference, "low": difference - half, "high": difference + half, "items": items,
+            "margin": margin, "price": price, "budget": budget}  # fmt: skip
+
+
+def trials() -> dict[str, dict[str, float]]:
+    """Five trials by letter; see `show_trials`."""
+    return {letter: _trial(*numbers) for letter, numbers in SHOWN.items()}
+
+
+def show_trials() -> None:
+    """The five trials of exercise 12.3 as a table, in points."""
+    print("trial   difference   low, high     items   margin   USD an item   USD left")
+    for letter, each in trials().items():
+        ends = f"[{100 * each['low']:+.1f}, {100 * each['high']:+.1f}]"
+        print(f"{letter:7} {100 * each['difference']:+10.1f}   {ends:13} {each['items']:5,} {100 * each['margin']:8.1f} "
+              f"{each['price']:13.2f} {each['budget']:10,}")  # fmt: skip
+
+
+def _decided(trial):
+    """Reason, and the further items that would do if all stays as it is (0 where they would not)."""
+    low, high, difference, margin = (trial[name] for name in ("low", "high", "difference", "margin"))
+    if low > -margin:
+        return "not worse", 0
+    if high < -margin:
+        return "worse", 0
+    if difference <= -margin:
+        return "hopeless", 0
+    more = trial["items"] * (((difference - low) / (difference + margin)) ** 2 - 1)
+    return ("too dear" if more * trial["price"] > trial["budget"] else "unclear"), more
+
+
+def _fresh_trial(rng, reason):
+    """A trial with that outcome, well away from its borders."""
+    margin, items, price = rng.uniform(0.01, 0.05), int(rng.integers(300, 4000)), rng.uniform(0.2, 4)
+    if reason == "not worse":
+        difference = -margin * rng.uniform(0.2, 0.6)
+        half = (margin + difference) * rng.uniform(0.3, 0.9)
+    elif reason == "worse":
+        difference = -margin * rng.uniform(1.3, 2)
+        half = (-difference - margin) * rng.uniform(0.3, 0.9)
+    elif reason == "hopeless":
+        difference = -margin * rng.uniform(1.05, 1.5)
+        half = (-difference - margin) * rng.uniform(1.2, 3)
+    else:
+        difference = -margin * rng.uniform(0.2, 0.8)
+        half = (margin + difference) * rng.uniform(1.2, 2.5)
+    trial = _trial(difference, half, items, margin, price, 0)
+    needed = items * ((half / (margin + difference)) ** 2 - 1) * price if reason in ("unclear", "too dear") else 1000
+    trial["budget"] = float(needed * (rng.uniform(0.3, 0.8) if reason == "too dear" else rng.uniform(1.2, 1.9)))
+    return trial
+
+
+def check_decide(decide):
+    """12.3: ship, stop, or collect how many more items, and why."""
+    decide = unchanged(decide)
     rng = _rng()
-    fixed = ((9, 1, 30), (5, 5, 10), (0, 0, 12), (0, 6, 3), (14, 3, 200))
-    for one, other, same in (*fixed, *((int(a), int(b), 20) for a, b in rng.integers(2, 25, (3, 2)))):
-        both = rng.random(same) < 0.7
-        first = np.concatenate([np.ones(one), np.zeros(other), both])
-        second = np.concatenate([np.zeros(one), np.ones(other), both])
-        order = rng.permutation(len(first))
-        first, second = first[order], second[order]
-        split, least = one + other, min(one, other)
-        expected = min(1.0, 2 * stats.binom.cdf(least, split, 0.5)) if split else 1.0
-        got = number(p_value(first.copy(), second.copy()))
-        if close(got, expected, 1e-6):
-            continue
-        table = [[first.sum(), len(first) - first.sum()], [second.sum(), len(first) - second.sum()]]
-        mistakes = [
-            (stats.binom.cdf(least, split, 0.5), "That is one tail: nobody told you in advance who would win. (hint 2)"),
-            (2 * stats.binom.cdf(least, split, 0.5), "No probability is above 1: cut it there. (hint 2)"),
-            (stats.binomtest(one, len(first)).pvalue, "Items on which both agree do not count. (hint 1)"),
-            (stats.fisher_exact(table)[1], "That test takes two sets of different items: these are pairs. (hint 1)"),
-            (2 * stats.binom.cdf(least, split, 0.5) - stats.binom.pmf(least, split, 0.5), "That is the mid-p: count the observed split whole. (hint 2)"),
-            (min(1.0, 2 * stats.binom.cdf(one, split, 0.5)), "Take the smaller of the two counts, whichever model it belongs to. (hint 2)"),
-            (min(1.0, 2 * stats.binom.cdf(other, split, 0.5)), "Take the smaller of the two counts, whichever model it belongs to. (hint 2)"),
-            (2 * stats.binom.sf(max(one, other), split, 0.5), "sf leaves the observed count out: as many as that, or more. (hint 2)"),
-            ((first == second).mean(), "That is the share on which both agree: count where they differ. (hint 1)"),
-            (2 * stats.binom.pmf(least, split, 0.5), "Add up the tail: as few as that, or fewer. (hint 2)"),
-        ]  # fmt: skip
-        if split:
-            chi = stats.chi2.sf((one - other) ** 2 / split, 1)
-            corrected = stats.chi2.sf(max(abs(one - other) - 1, 0) ** 2 / split, 1)
-            words = "That is the chi-squared approximation: with few items use the binomial itself. (hint 2)"
-            mistakes += [(chi, words), (corrected, words)]
-            if np.std(first - second) > 0:
-                words = "That is a t-test of the differences: with so few items use the binomial itself. (hint 2)"
-                mistakes.append((stats.ttest_rel(first, second).pvalue, words))
-        why = "Twice the tail of the binomial over the items on which they differ, at most 1. (hints 1 and 2)"
-        why = nearest(got, mistakes, why, 1e-5)
-        raise Wrong(
-            f"One model alone was right on {one} items, the other alone on {other}, the same on {same}: p = {expected:.4f} "
-            f"was expected, and {got:.4f} came. {why}"
+    drawn = [_fresh_trial(rng, reason) for reason in [*REASONS] * 3]
+    for trial in [*trials().values(), *(drawn[place] for place in rng.permutation(len(drawn)))]:
+        answer = decide(dict(trial))
+        if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+            raise Wrong(
+                f'A pair is expected, such as ("ship", "not worse") or (1200, "unclear"), and this came: {answer!r:.80}.'
+            )
+        choice, reason = answer
+        choice = choice.item() if isinstance(choice, np.generic) else choice
+        expected, more = _decided(trial)
+        told = (
+            f"Difference {100 * trial['difference']:+.2f} [{100 * trial['low']:+.2f}, {100 * trial['high']:+.2f}] points on "
+            f"{trial['items']} items, margin {100 * trial['margin']:.2f}, {trial['price']:.2f} USD an item, "
+            f"{trial['budget']:,.0f} left: you say {choice!r:.30} because {reason!r:.30}. "
         )
+        if not isinstance(reason, str) or reason not in REASONS:
+            raise Wrong(told + f"The reason is one of {', '.join(REASONS)}.")
+        counted = isinstance(choice, Real) and not isinstance(choice, bool)
+        if not counted and choice not in ("ship", "stop"):
+            raise Wrong(told + 'The decision is "ship", "stop", or a number of further items.')
+        if (REASONS[reason] == "collect") != counted or (not counted and REASONS[reason] != choice):
+            raise Wrong(told + "Decision and reason contradict each other.")
+        if reason != expected:
+            raise Wrong(told + _why_not(trial, reason, expected))
+        if counted and (not math.isfinite(choice) or abs(choice - more) > 3 + 0.01 * more):
+            raise Wrong(told + _why_not_so_many(trial, float(choice), more))
+
+
+def _why_not(trial, said, expected):
+    if expected == "not worse":
+        return "The whole interval lies above −margin: that is what was asked for, be it below 0 or not. (hint 1)"
+    if said == "not worse" and trial["high"] > 0:
+        return "The interval reaches beyond −margin: that it holds 0 too only says that nobody knows. (hint 1)"
+    if said == "not worse":
+        return "The low end, not the estimate, must lie above −margin. (hint 1)"
+    if expected == "worse":
+        return "The whole interval lies below −margin: no more items are needed to say so. (hint 1)"
+    if expected == "hopeless":
+        return "The estimate itself lies beyond the margin: more items shrink the interval around it. (hint 2)"
+    if said in ("worse", "hopeless"):
+        return "The estimate lies inside the margin: enough items may show it. (hint 2)"
+    more = _decided(trial)[1]
+    return f"About {more:,.0f} further items would do, for {more * trial['price']:,.0f} USD. (hint 3)"
+
+
+def _why_not_so_many(trial, got, more):
+    items, half = trial["items"], trial["difference"] - trial["low"]
+    room, total = trial["difference"] + trial["margin"], more + trial["items"]
+    mistakes = (
+        (total, "That is how many it takes in all: how many *more*? (hint 3)"),
+        (items * (half / room - 1), "An interval shrinks with the root of the items: half as wide takes four times as many. (hint 3)"),
+        (items * half / room, "An interval shrinks with the root of the items, and some are there already. (hint 3)"),
+        (items * ((half / trial["margin"]) ** 2 - 1), "The interval must fit between the estimate and −margin, not between 0 and −margin. (hint 3)"),
+        (trial["budget"] / trial["price"], "That spends all there is: how many are needed? (hint 3)"),
+        (more * trial["price"], "That is what they cost: return the items. (hint 3)"),
+        (items * ((2 * half / room) ** 2 - 1), "Only the half below the estimate has to fit. (hint 3)"),
+    )  # fmt: skip
+    near = {words for value, words in mistakes if abs(got - value) <= 3 + 0.01 * abs(value)}
+    why = near.pop() if len(near) == 1 else "Shrink low to −margin, the estimate standing where it is. (hint 3)"
+    return f"About {more:,.0f} further items were expected. {why}"
 
 
 def check_percentiles(latencies):
@@ -255,112 +343,150 @@ def check_percentiles(latencies):
         )
 
 
-def check_win_rate(win_rate):
-    """12.5: win rate and position bias when each pair is shown in both orders."""
-    win_rate = unchanged(win_rate)
-    rng = _rng()
-    sides = [("A", "B"), ("B", "A"), ("A", "A"), ("B", "B")]  # won, lost, always first, always second
-    for weights in ([0.4, 0.2, 0.3, 0.1], [0.1, 0.2, 0.6, 0.1], [0.3, 0.3, 0.0, 0.4]):
-        counts = np.array(weights) * 40 + rng.integers(1, 6, 4)
-        chosen = [side for side, count in zip(sides, counts.astype(int)) for _ in range(count)]
-        rng.shuffle(chosen)
-        ours_first, theirs_first = [a for a, _ in chosen], [b for _, b in chosen]
-        won, lost, always_first, always_second = (sum(tuple(c) == side for c in chosen) for side in sides)
-        count = len(chosen)
-        expected = [(won + (always_first + always_second) / 2) / count, (always_first - always_second) / (2 * count)]
-        got = _several(win_rate(list(ours_first), list(theirs_first)), ("win rate", "position bias"))
-        if close(got, expected, 1e-6):
-            continue
-        told = (
-            f"{won} pairs won in both orders, {lost} lost, {always_first} decided for A both times, {always_second} for B: "
-            f"win rate {expected[0]:.3f} and position bias {expected[1]:+.3f} were expected, {got[0]:.3f} and {got[1]:+.3f} came. "
+# --- 12.5: four judges ------------------------------------------------------------------------------------------------
+
+JUDGES = ("sound", "first place", "longer answer", "coin")
+PAIRS = 160
+
+
+def _judges(rng):
+    """Verdicts of four judges by letter, and for each pair which answer people rate higher and which is longer.
+
+    The longer answer is the better one in three pairs of four, so a judge of length agrees with people more often (71%)
+    than the sound one does (66%).
+    """
+    better = rng.random(PAIRS) < 0.5  # ours
+    longer = better ^ _some(rng, np.arange(PAIRS), 0.25)
+    apart = better != longer
+    # What a judge goes by, how often, and how often its verdict hangs on the order.
+    follows = {"sound": (better, 0.68, 0.05), "longer answer": (longer, 0.95, 0.02)}
+    found = {}
+    for name, (target, share, often) in follows.items():
+        missed = _some(rng, np.flatnonzero(~apart), 1 - share) | _some(rng, np.flatnonzero(apart), 1 - share)
+        ours = target ^ missed
+        found[name] = [np.where(ours, "A", "B"), np.where(ours, "B", "A")]
+        for verdicts in found[name]:
+            turned = _some(rng, np.arange(PAIRS), often)
+            verdicts[turned] = np.where(verdicts[turned] == "A", "B", "A")
+    found["first place"] = [np.where(_some(rng, np.arange(PAIRS), 0.1), "B", "A") for _ in range(2)]
+    # Right in half of the pairs, also of those in which the longer answer is the worse one.
+    tossed = [
+        better ^ _some(rng, np.flatnonzero(apart), 0.5) ^ _some(rng, np.flatnonzero(~apart), 0.5) for _ in range(2)
+    ]
+    found["coin"] = [np.where(tossed[0], "A", "B"), np.where(tossed[1], "B", "A")]
+    letters = rng.permutation(list("KLMN"))
+    right = dict(sorted(zip(letters.tolist(), JUDGES)))
+    judges = {letter: tuple(each.tolist() for each in found[name]) for letter, name in right.items()}
+    words = [np.where(each, "ours", "theirs").tolist() for each in (better, longer)]
+    return judges, *words, right
+
+
+def _some(rng, places, share):
+    """A mask over all pairs: that share of these places, drawn at random."""
+    mask = np.zeros(PAIRS, dtype=bool)
+    mask[rng.permutation(places)[: round(share * len(places))]] = True
+    return mask
+
+
+def check_diagnose(diagnose):
+    """12.5: which judge follows what, from its verdicts in both orders."""
+    diagnose = unchanged(diagnose)
+    for _ in range(6):
+        judges, better, longer, right = _judges(_rng())
+        answer = diagnose(
+            {letter: tuple(map(list, each)) for letter, each in judges.items()}, list(better), list(longer)
         )
-        if not close(got[0], expected[0], 1e-6):
-            mistakes = (
-                ((won + always_first) / count, "You looked at one order only. (hint 1)"),
-                ((won + always_second) / count, "You looked at the second order only. (hint 1)"),
-                (won / count, "Where the orders disagree it is a tie, and a tie counts half. (hint 1)"),
-                (won / max(won + lost, 1), "You left ties out: they count half. (hint 1)"),
-                (ours_first.count("A") / count / 2 + theirs_first.count("A") / count / 2, "In the second order our answer is B. (hint 1)"),
-                (1 - expected[0], "That is their win rate."),
-            )  # fmt: skip
-            why = "A pair won counts 1, a tie one half, over the number of pairs. (hint 1)"
-            raise Wrong(told + nearest(got[0], mistakes, why, 1e-6))
-        mistakes = (
-            ((always_first + always_second) / (2 * count), "Verdicts that disagree may favour either place: count the \"A\" of both lists. (hint 2)"),
-            ((always_first + always_second) / count, "That is the share of ties: count the \"A\" of both lists. (hint 2)"),
-            (expected[1] + 0.5, "Take one half off: a judge without bias names A half the time. (hint 2)"),
-            (2 * expected[1], "Over all verdicts of both orders: there are twice as many as pairs. (hint 2)"),
-            (-expected[1] if expected[1] > 0 else math.nan, "Towards the first place counts as positive. (hint 2)"),
-            (abs(expected[1]), "The sign says which place is preferred: keep it. (hint 2)"),
-            (ours_first.count("A") / count - 0.5, "In one order alone, good answers and the first place cannot be told apart. (hint 2)"),
-        )  # fmt: skip
-        why = 'The share of "A" among all verdicts of both lists, less one half. (hint 2)'
-        raise Wrong(told + nearest(got[1], mistakes, why, 1e-6))
+        if not isinstance(answer, dict) or set(answer) != set(right):
+            raise Wrong(
+                f"A dict from the letters {', '.join(right)} to four words is expected, and this came: {answer!r:.80}."
+            )
+        if strange := [word for word in answer.values() if word not in JUDGES]:
+            raise Wrong(f"{strange[0]!r:.40} is none of the four words: {', '.join(JUDGES)}.")
+        if len(set(answer.values())) < 4:
+            raise Wrong(f"Each of the four words belongs to one judge: yours are {', '.join(answer.values())}.")
+        for letter, word in sorted(right.items(), key=lambda item: JUDGES.index(item[1]), reverse=True):
+            if answer[letter] != word:
+                raise Wrong(_misjudged(letter, judges[letter], better, longer, answer[letter], word))
+
+
+def _misjudged(letter, verdicts, better, longer, said, word):
+    ours = np.array([[v == "A" for v in verdicts[0]], [v == "B" for v in verdicts[1]]])
+    better, longer = (np.array([each == "ours" for each in words]) for words in (better, longer))
+    shares = {
+        "the first place": np.mean([v == "A" for each in verdicts for v in each]),
+        "the longer answer": (ours == longer).mean(),
+        "the better one": (ours == better).mean(),
+        "the better one where that is the shorter": (ours == better)[:, better != longer].mean(),
+    }
+    told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    words = {
+        "first place": "Over both orders no honest judge prefers a place. (hint 1)",
+        "longer answer": "It agrees with people since the longer answer is mostly the better one: look where it is not. (hint 2)",
+        "sound": "Look where the better answer is the shorter one. (hint 2)",
+        "coin": "Whatever you hold it against, it is right half the time. (hint 2)",
+    }
+    return f'You call {letter} "{said}". How often it takes {told}. {words[word]}'
 
 
 def check_items_needed(items_needed):
-    """12.6: test items for a paired comparison."""
+    """12.6: test items to show that a student is not worse by more than a margin."""
     rng = _rng()
-    # Many items first: there every mistake gives a number of its own, but that of the second root; it shows last.
+    # Small gaps first: there every mistake gives a number of its own, but that of the variance; it shows last.
     cases = [
-        (0.02, 0.1),
-        (0.05, 0.3),
-        *((g, g + e) for g, e in rng.uniform(0.02, 0.1, (3, 2))),
-        (0.2, 0.25),
-        (0.3, 0.35),
+        (-0.01, 0.06, 0.03),
+        (0.0, 0.12, 0.02),
+        (0.01, 0.05, 0.02),
+        *((-g, g + e, g + m) for g, e, m in rng.uniform(0.02, 0.06, (3, 3))),
+        (-0.2, 0.25, 0.25),
+        (-0.3, 0.35, 0.4),
     ]
     z = stats.norm.ppf
-    za, zb = z(0.975), z(0.8)
-    for gain, disagreement in cases:
+    za, zb = z(0.95), z(0.8)
+    for gain, disagreement, margin in cases:
 
-        def size(za=za, zb=zb, inner=disagreement - gain**2, gain=gain, disagreement=disagreement):
-            return (za * math.sqrt(disagreement) + zb * math.sqrt(inner)) ** 2 / gain**2
+        def size(za=za, zb=zb, inner=disagreement - gain**2, room=margin + gain):
+            return (za + zb) ** 2 * inner / room**2 if room else math.inf
 
-        expected, got = size(), number(items_needed(gain, disagreement))
+        expected, got = size(), number(items_needed(gain, disagreement, margin))
         if abs(got - expected) <= max(1.0, 0.003 * expected):  # rounded up or down, or z to two decimals
             continue
-        roots = z(0.975) * math.sqrt(disagreement), z(0.8) * math.sqrt(disagreement - gain**2)
-        mistakes = (
-            (size(za=z(0.95)), "You tested one side only: the 5% are split over both tails, z = 1.96. (hint 1)"),
+        mistakes = [
+            (size(za=z(0.975)), "You split the 5% over both tails: only worse matters, one side, z = 1.645. (hint 1)"),
             (size(zb=0.0), "A chance of 80% was asked for; without its z you get 50%. (hint 1)"),
             (size(zb=z(0.9)), "You took z for 90%: a chance of 80% has 0.842. (hint 1)"),
-            (size(zb=z(0.975)), "You took 1.96 twice: a chance of 80% has 0.842. (hint 1)"),
-            (size(zb=-z(0.8)), "One z of yours is negative: take those of 0.975 and 0.8, 1.960 and 0.842. (hint 1)"),
-            (size(za=z(0.8), zb=z(0.975)), "You exchanged the two z: 1.96 goes with the root of d. (hint 1)"),
-            (size(inner=disagreement), "Under the second root stands d − g², not d. (hint 2)"),
-            (size(inner=disagreement + gain**2), "Under the second root stands d − g², with a minus. (hint 2)"),
-            (size(inner=disagreement - gain), "Under the second root stands d − g²: square g. (hint 2)") if disagreement > gain
-            else (math.nan, ""),
-            (size() * gain, "Divide by g squared. (hint 2)"),
-            (size() * gain**2, "Divide by g squared. (hint 2)"),
-            (size() / 1e4, "g is a share, 0.02 and not 2: leave it as it comes. (hint 2)"),
-            (math.sqrt(size()), "Square the sum in the numerator. (hint 2)"),
-            (sum(roots) / gain**2, "Square the sum in the numerator. (hint 2)"),
-            ((roots[0] ** 2 + roots[1] ** 2) / gain**2, "You square each term: add them first, then square the sum. (hint 2)"),
-            ((z(0.975) * disagreement + z(0.8) * (disagreement - gain**2)) ** 2 / gain**2, "You left out the two roots. (hint 2)"),
+            (size(zb=za), "You took 1.645 twice: a chance of 80% has 0.842. (hint 1)"),
+            (size(zb=-zb), "One z of yours is negative: take those of 0.95 and 0.8, 1.645 and 0.842. (hint 1)"),
+            (size(inner=disagreement), "The variance of an item's difference is d − g², not d. (hint 2)"),
+            (size(inner=disagreement + gain**2), "The variance of an item's difference is d − g², with a minus. (hint 2)"),
+            ((za + zb) * (disagreement - gain**2) / (margin + gain) ** 2, "Square the sum of both z. (hint 2)"),
+            ((za**2 + zb**2) * (disagreement - gain**2) / (margin + gain) ** 2, "You square each z: add them first, then square the sum. (hint 2)"),
+            (size() * (margin + gain), "Divide by the square of the room. (hint 2)"),
+            (math.sqrt(size()), "That is the root of it: square the whole. (hint 2)"),
+            (size() / 1e4, "All are shares, 0.02 and not 2: leave them as they come. (hint 2)"),
             (2 * size(), "The items are shared by both models: nothing is doubled."),
             (size() / 2, "Nothing is halved: every item is shown to both models."),
-        )  # fmt: skip
+        ]  # fmt: skip
+        if gain:
+            mistakes += [
+                (size(room=margin), "The room is the margin and the expected difference together: a student that is worse has less of it. (hint 2)"),
+                (size(room=margin - gain), "Mind the sign: a student that is worse has g below 0, and less room. (hint 2)"),
+                (size(room=gain), "That finds the difference itself: the question is whether it is smaller than the margin. (hint 2)"),
+            ]  # fmt: skip
         # Within rounding up, and z to two decimals. Where several are that near, none can be told from the number.
         told = (
-            f"A gain of {gain:.3f} where models differ on {disagreement:.3f} of the items needs {expected:.1f} items, and "
-            f"{got:.1f} came. "
+            f"To show, with a difference of {gain:+.3f}, where models differ on {disagreement:.3f} of the items, that it is "
+            f"inside a margin of {margin:.3f} takes {expected:.1f} items, and {got:.1f} came. "
         )
         near = {words for value, words in mistakes if -0.01 - 0.003 * value <= got - value <= 1.01 + 0.003 * value}
-        if len(near) == 1:
-            raise Wrong(told + near.pop())
-        raise Wrong(
-            told
-            + f"z₀.₉₇₅ √d is {roots[0]:.4f} and z₀.₈ √(d − g²) is {roots[1]:.4f}: their sum squared, over g². (hints 1 and 2)"
-        )
+        why = "(z₀.₉₅ + z₀.₈)² times the variance of a difference, over the square of the room. (hints 1 and 2)"
+        raise Wrong(told + (near.pop() if len(near) == 1 else why))
 
 
 CHECKS = {
-    "12.1": check_ece,
+    "12.1": check_halves,
     "12.2": check_transfer_ratio,
-    "12.3": check_mcnemar,
+    "12.3": check_decide,
     "12.4": check_percentiles,
-    "12.5": check_win_rate,
+    "12.5": check_diagnose,
     "12.6": check_items_needed,
 }
