@@ -13,7 +13,7 @@ from distill_lessons import runtime
 from distill_lessons.models import response_logits
 from distill_lessons.models.students import cut, kept_layers
 from distill_lessons.pairs import digits, smollm
-from distill_lessons.pairs.smollm_prompts import CORPUS_FORMS, corpus, prompts
+from distill_lessons.pairs.smollm_prompts import CORPUS_FORMS, MORE_HELD_OUT, corpus, prompts
 from distill_lessons.teacher import generation, targets
 from distill_lessons.teacher.text import collator, encode
 
@@ -196,6 +196,15 @@ def test_corpus_prompts_are_unique_and_held_out_topics_are_new():
         assert not {row["topic"] for row in by_split[name]} & {row["topic"] for row in by_split["train"]}
         assert not [row["topic"] for row in by_split[name] if f" {row['topic']}?" in trained]
     assert {row["form"] for row in by_split["train"]} == set(CORPUS_FORMS)
+
+
+def test_the_corpus_at_temperature_1_asks_the_same_and_more_of_the_held_out():
+    rows, more = corpus(), corpus(MORE_HELD_OUT)
+    assert more[:2400] == rows and len({row["prompt"] for row in more}) == len(more) == 2500
+    by_split = {name: [row for row in more if row["split"] == name] for name in ("train", "validation", "test")}
+    assert [len(part) for part in by_split.values()] == [2200, 100, 200]
+    topics = [{row["topic"] for row in part} for part in by_split.values()]
+    assert not topics[0] & topics[1] and not topics[0] & topics[2] and not topics[1] & topics[2]
 
 
 def test_the_committed_corpus_is_the_answered_prompts_with_their_targets():

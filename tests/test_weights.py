@@ -10,7 +10,7 @@ from torch import nn
 
 from distill_lessons import runtime
 from distill_lessons.models import weights
-from distill_lessons.pairs import multiplication, smollm
+from distill_lessons.pairs import multiplication, smollm, smollm_corpus
 from distill_lessons.teacher import generation, targets
 
 
@@ -102,9 +102,10 @@ def test_what_is_committed_was_made_by_these_teachers():
         return generation.provenance(pq.read_table(path))["call"]
 
     data, digest = runtime.data_folder(), weights.digest(smollm.teacher())
-    made = [smollm.corpus_folder() / "responses.parquet", *(data / "smollm" / "sampling").glob("*.parquet")]
-    assert len(made) == 5 and {call(path)["weights"] for path in made} == {digest}
-    assert targets.read_manifest(smollm.corpus_folder() / "targets")["weights"] == digest
+    corpora = [smollm.corpus_folder(), smollm_corpus.folder()]
+    made = [each / "responses.parquet" for each in corpora] + [*(data / "smollm" / "sampling").glob("*.parquet")]
+    assert len(made) == 6 and {call(path)["weights"] for path in made} == {digest}
+    assert {targets.read_manifest(each / "targets")["weights"] for each in corpora} == {digest}
     for name in ("teacher", "noisy"):
         path = data / "multiplication" / f"traces-{name}.parquet"
         assert call(path)["weights"] == weights.digest(multiplication.teacher(name))

@@ -1,6 +1,7 @@
 """What was published, claim by claim: the sentence in our words, its source, and the test that the ledger judges.
 
-*Guide A* is the tutorial "Knowledge Distillation for LLMs: Compressing Intelligence". A claim of two halves is two claims.
+*Guide A* is the tutorial "Knowledge Distillation for LLMs: Compressing Intelligence", *playbook B* the "LLM Distillation
+Playbook". A claim of two halves is two claims.
 The first comparison is the main test. Least effects and premises are stated here once: `claims` computes the rest.
 """
 
@@ -30,6 +31,31 @@ def off_the_floor(arm, table="lesson04-arms", who="the student"):
     """A student that is nearer to its teacher than word frequencies alone: below that nothing can be compared."""
     test = language("language", f"lesson04-floor + {table}", "kl", arm, "word frequencies")
     return Premise(f"{who} is nearer to the teacher than word frequencies alone", test)
+
+
+CORPUS = {"15K": "15,000 tokens", "110K": "110,000 tokens"}  # of text at temperature 1, each example once
+LEFT = "a twentieth of the distance that is left"
+
+
+def corpus(words, lessons, metric, arm, other=None, **more):
+    """A test on students of the corpus at temperature 1, one for each budget.
+
+    Args:
+        lessons: whose tables have the arms: "04", or "05 + 04" for the arm's and the other's.
+    """
+    tests = []
+    for budget, tokens in CORPUS.items():
+        tables = [f"lesson{lesson}-corpus-{budget}" for lesson in lessons.split(" + ")]
+        floor = language(
+            "language", f"lesson04-corpus-floor + {tables[0]}", "kl", arm, "word frequencies", budget=tokens
+        )
+        plain = {"budget": tokens, "rates": f"lesson{lessons[:2]}-corpus-rates", "why": LEFT,
+                 "premises": (Premise("the student is nearer to the teacher than word frequencies alone", floor),)}  # fmt: skip
+        tests.append(language(f"language, {words}", " + ".join(tables), metric, arm, other, **plain | more))
+    return tuple(tests)
+
+
+BY_AGREEMENT = {"lower": False, "least": 0.01, "why": "a point of agreement", "unit": ""}
 
 
 def better_teacher(table, teacher, best, words="the teacher beats the best student without one"):
@@ -125,6 +151,8 @@ TEMPERATURE = (
             language("language, T=5 against 1", "lesson01-language", "kl", "T5", "T1", budget="20 steps"),
             *(language(f"language, T={t} against 1, by agreement", "lesson01-language", "agreement", f"T{t}", "T1",
                        lower=False, least=0.01, why="a point of agreement", unit="", budget="20 steps") for t in (3, 5)),
+            *corpus("text at T=1, T=3 against 1", "01 + 04", "kl", "T3", "online"),
+            *corpus("text at T=1, T=3 against 1, by agreement", "01 + 04", "agreement", "T3", "online", **BY_AGREEMENT),
         ),
         note="KL at T=1 is what training at T=1 lowers; agreement, which favours no temperature, stands beside it.",
     ),
@@ -203,6 +231,7 @@ DARK = (
             digits("digits, a class never shown", "lesson02-unseen", "threes_after", "soft", "smoothing"),
             language("language, smoothing on the teacher's text", "lesson04-arms", "kl", "logits", "smoothing",
                      premises=(off_the_floor("smoothing"),)),
+            *corpus("text at T=1, stored draws against smoothing", "04 + 02", "kl", "logits", "smoothing"),
         ),
     ),
 )  # fmt: skip
@@ -295,6 +324,7 @@ LOSSES = (
                    "planted-high", "planted-low"),
             language("language, alpha 0.5 against 1", "lesson04-arms", "kl", "half", "logits",
                      premises=(off_the_floor("half"),)),
+            *corpus("text at T=1, alpha 0.5 against 1", "03 + 04", "kl", "alpha 0.5", "logits"),
         ),
         note="Alpha weighs the teacher; 1 − alpha weighs the labels, or the teacher's text for the language model.",
     ),
@@ -348,11 +378,15 @@ LOGITS = (
         "Three to five epochs suffice",
         "guide A; Beyer et al. 2022: patience pays",
         "04",
-        (language("language, 48 texts, ten epochs gain at most 0.1 nats over five", "lesson04-epochs", "kl", "logits 10",
-                  "logits 5", lower=False, within=(-0.1, WIDE), budget="60 and 120 steps",
-                  premises=(off_the_floor("logits 5", "lesson04-epochs"),)),),
-        tuple(reviews(f"reviews, 40 epochs gain at most a point over {words}", "lesson04-reviews", "accuracy", "40 epochs",
-                      f"{few} epochs", within=(-WIDE, 0.01), premises=TAUGHT) for few, words in ((5, "five"), (3, "three"))),
+        (reviews("reviews, 40 epochs gain at most a point over five", "lesson04-reviews", "accuracy", "40 epochs", "5 epochs",
+                 within=(-WIDE, 0.01), premises=TAUGHT),),
+        (
+            reviews("reviews, 40 epochs gain at most a point over three", "lesson04-reviews", "accuracy", "40 epochs",
+                    "3 epochs", within=(-WIDE, 0.01), premises=TAUGHT),
+            language("language, 48 texts, ten epochs gain at most 0.1 nats over five", "lesson04-epochs", "kl", "logits 10",
+                     "logits 5", lower=False, within=(-0.1, WIDE), budget="60 and 120 steps",
+                     premises=(off_the_floor("logits 5", "lesson04-epochs"),)),
+        ),
     ),
 )  # fmt: skip
 
@@ -374,6 +408,7 @@ RESPONSES = (
         "05",
         (behind("language, ten layers, equal tokens", "lesson04-arms", "text", "logits", premises=(off_the_floor("text"),)),),
         (
+            *corpus("text at T=1, equal tokens", "04", "kl", "text", "logits", lower=False, within=(-WIDE, 0.1)),
             behind("language, six layers, equal tokens", "lesson04-arms", "shallow text", "shallow logits",
                    premises=(off_the_floor("shallow text"),)),
             behind("language, 16 layers, equal tokens, 80 steps", "lesson00-distil", "text", "logits", budget="80 steps"),
@@ -391,6 +426,10 @@ RESPONSES = (
         (language("language, text at T=1 against 0.7", "lesson05-arms", "kl", "T1", "T0.7",
                   premises=(off_the_floor("T0.7", "lesson05-arms"),)),),
         (
+            *corpus("text at T=1 against 0.7", "04 + 05", "kl", "text", "text at 0.7"),
+            *corpus("text at T=1 against 0.7, by agreement", "04 + 05", "agreement", "text", "text at 0.7", **BY_AGREEMENT),
+            *corpus("text at T=1 against 0.7, by the teacher's opinion of what the student says", "04 + 05", "judged", "text",
+                    "text at 0.7"),
             language("language, text at T=1 against greedy", "lesson05-arms", "kl", "T1", "greedy"),
             language("language, text at T=1.5 against 1", "lesson05-arms", "kl", "T1.5", "T1"),
             language("language, text at T=1 against top-p 0.9", "lesson05-arms", "kl", "T1", "top-p"),
@@ -400,6 +439,14 @@ RESPONSES = (
         ),
         note="Each arm ran at the rate that one seed preferred, and these differ by up to four times; at equal rates the "
              "order of T=1 and 0.7 has been seen to turn.",
+    ),
+    Claim(
+        "C57",
+        "LoRA is on a par with training all weights (at most 0.1 nats behind)",
+        "playbook B (Zhao, Abid 2023), section 9; Hu et al. 2022",
+        "05",
+        corpus("text at T=1, adapters of rank 16 against all weights", "05 + 04", "kl", "lora", "text", lower=False,
+               within=(-WIDE, 0.1)),
     ),
     Claim(
         "C39",
@@ -430,6 +477,32 @@ def thought(setting, table, metric, arm, other=None, **more):
 ABLE = (Premise("the teacher is right nine times in ten", thought("multiplication", "lesson07-arms", "accuracy", "teacher",
                                                                  least=0.9)),)  # fmt: skip
 
+
+def worked(setting, metric, arm, other=None, table="lesson07-steps", **more):
+    """A test on worked steps or explanations, of at least five points, with all arms at rates of one grid."""
+    plain = {"least": 0.05, "why": POINTS_5, "rates": f"{table}-rates"}
+    return Comparison(setting, table, metric, arm, other, **plain | more)
+
+
+def explained(setting, metric, arm, other=None, **more):
+    """The same on word problems."""
+    return worked(setting, metric, arm, other, table="lesson07-explained", **more)
+
+
+def room(words, arm, test=worked, metric="accuracy"):
+    """An arm that is off the floor, and leaves the least effect to gain."""
+    return Premise(f"{words} 5% to 95% right", test("premise", metric, arm, within=(0.05, 0.95)))
+
+
+def learned(words, arm, test=worked, metric="accuracy"):
+    """An arm that is off the floor."""
+    return Premise(f"{words} 5% right or more", test("premise", metric, arm, within=(0.05, WIDE)))
+
+
+OWN = Premise("the teacher is right nine times in ten", worked("premise", "accuracy", "teacher", least=0.9))
+ANSWERS, STEPS = room("answers alone get", "answer, equal tokens"), room("plain steps get", "steps")
+TOLD = room("answers alone get", "answer", explained)
+
 THOUGHT = (
     Claim(
         "C12a",
@@ -439,6 +512,16 @@ THOUGHT = (
         (thought("multiplication, equal tokens", "lesson07-arms", "accuracy", "teacher's steps", "answer, equal tokens",
                  premises=ABLE),),
         (
+            worked("multiplication, a teacher's own steps, equal tokens", "accuracy", "free", "answer, equal tokens",
+                   premises=(OWN, ANSWERS)),
+            worked("multiplication, a teacher's own steps, equal steps", "accuracy", "free", "answer",
+                   premises=(OWN, room("answers alone get", "answer"))),
+            worked("multiplication, a program's steps, equal tokens", "accuracy", "steps", "answer, equal tokens",
+                   premises=(ANSWERS,)),
+            worked("multiplication, a teacher's own steps, three digits by two, never trained on", "three digits", "free",
+                   "answer, equal tokens", premises=(learned("the teacher gets", "teacher", metric="three digits"),)),
+            explained("word problems, a program's explanations, equal tokens", "accuracy", "explanation", "answer",
+                      premises=(TOLD,)),
             thought("multiplication, equal steps", "lesson07-arms", "accuracy", "teacher's steps", "answer", premises=ABLE),
             thought("multiplication, three digits by two, never trained on", "lesson07-arms", "three digits",
                     "teacher's steps", "answer"),
@@ -455,8 +538,16 @@ THOUGHT = (
         "07",
         (thought("multiplication, two or more carries against none", "lesson07-arms", "more carries minus none",
                  "teacher's steps", "answer, equal tokens", premises=ABLE),),
-        (thought("word problems, four steps against one", "lesson07-words", "four steps minus one", "explanation",
-                 "answer, equal tokens", rates="lesson07-word-rates"),),
+        (
+            worked("multiplication, a teacher's own steps, two or more carries against none", "more carries minus none",
+                   "free", "answer, equal tokens",
+                   premises=(OWN, room("with no carry steps get", "free", metric="no carry"))),
+            explained("word problems, a program's explanations, four steps against one", "four steps minus one",
+                      "explanation", "answer",
+                      premises=(room("in one step explanations get", "explanation", explained, "accuracy, 1 steps"),)),
+            thought("word problems, four steps against one", "lesson07-words", "four steps minus one", "explanation",
+                    "answer, equal tokens", rates="lesson07-word-rates"),
+        ),
         note="Where one arm is near 0% or 100% the gain is bounded by what is left to gain.",
     ),
     Claim(
@@ -466,6 +557,8 @@ THOUGHT = (
         "07",
         (thought("multiplication, detailed against plain steps, equal tokens", "lesson07-arms", "accuracy", "detailed",
                  "steps"),),
+        (worked("multiplication, detailed against plain steps, tokens of 1,500 steps", "accuracy", "detailed", "steps",
+                premises=(STEPS, learned("detailed steps get", "detailed"))),),
         note="The two ran at different rates, 0.006 and 0.003, each from a search on two seeds.",
     ),
     Claim(
@@ -474,7 +567,11 @@ THOUGHT = (
         "guide A",
         "07",
         (thought("multiplication, equal steps", "lesson07-arms", "accuracy", "mistake, equal steps", "steps"),),
-        (thought("multiplication, equal tokens", "lesson07-arms", "accuracy", "mistake", "steps"),),
+        (
+            worked("multiplication, 1,500 steps each", "accuracy", "mistake", "steps",
+                   premises=(STEPS, learned("error analysis gets", "mistake"))),
+            thought("multiplication, equal tokens", "lesson07-arms", "accuracy", "mistake", "steps"),
+        ),
         note="The two ran at different rates, 0.012 and 0.003, each from a search on two seeds.",
     ),
     Claim(
@@ -484,6 +581,10 @@ THOUGHT = (
         "07",
         (thought("multiplication, equal steps", "lesson07-arms", "accuracy", "verified, equal steps", "steps"),),
         (
+            worked("multiplication, 1,500 steps each", "accuracy", "verified", "steps",
+                   premises=(STEPS, learned("self-verification gets", "verified"))),
+            worked("multiplication, 1,500 steps, the check mends its own first answer", "gain of the check", "verified",
+                   premises=(learned("self-verification gets", "verified"),)),
             thought("multiplication, equal tokens", "lesson07-arms", "accuracy", "verified", "steps"),
             thought("multiplication, the check mends its own first answer", "lesson07-arms", "gain of the check",
                     "verified, equal steps"),
@@ -498,6 +599,10 @@ THOUGHT = (
         (thought("word problems, equal tokens", "lesson07-words", "seen accuracy", "explanation", "answer, equal tokens",
                  rates="lesson07-word-rates"),),
         (
+            explained("word problems, tokens of 1,000 steps of explanations", "accuracy", "explanation", "answer",
+                      premises=(TOLD,)),
+            explained("word problems, tokens of 1,000 steps of explanations, sentences in an order not trained on",
+                      "held out accuracy", "explanation", "answer", premises=(TOLD,)),
             thought("word problems, equal steps", "lesson07-words", "seen accuracy", "explanation", "answer",
                     rates="lesson07-word-rates"),
             thought("word problems, sentences in an order not trained on", "lesson07-words", "held out accuracy",
@@ -527,6 +632,7 @@ FEATURES = (
         "08",
         (states("language, ten of the teacher's layers", "both", "logits", premises=(off_the_floor("logits", "lesson08-arms"),)),),
         (
+            *corpus("text at T=1", "08 + 04", "kl", "states", "online"),
             states("language, ten of the teacher's layers, ten times the weight", "weight 10", "logits"),
             states("language, narrow student from scratch, projected", "narrow both", "narrow logits", premises=NARROW),
             states("language, narrow student from scratch, relations", "narrow relations", "narrow logits", premises=NARROW),
@@ -541,6 +647,7 @@ FEATURES = (
         (states("language, layers reversed against right", "both reversed", "both", lower=False,
                 premises=(off_the_floor("both", "lesson08-arms"),)),),
         (
+            *corpus("text at T=1, layers reversed against right", "08", "kl", "states reversed", "states", lower=False),
             states("language, layers reversed against right, ten times the weight", "reversed 10", "weight 10", lower=False),
             states("language, last layers against evenly spread", "both last", "both", lower=False),
         ),

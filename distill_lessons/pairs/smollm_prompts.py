@@ -93,25 +93,37 @@ a video game; a smartphone; artificial intelligence; encryption; spam; a backup;
 
 CORPUS_PROMPTS = 2400
 CORPUS_HELD_OUT = {"validation": 80, "test": 120}
+MORE_HELD_OUT = {"validation": 100, "test": 200}  # of the corpus at temperature 1, which has these and the same others
 
 
-def corpus():
+def corpus(held_out=CORPUS_HELD_OUT):
     """The prompts of the corpus, the same every time: dicts of id, split, form, topic and prompt.
 
     Topics are divided first: those of validation and test prompts occur in no training prompt. A prompt about two topics
     takes both from its own split.
+
+    Args:
+        held_out: prompts of each split that is not trained on; CORPUS_HELD_OUT, or MORE_HELD_OUT for the same prompts and
+            more of them behind.
     """
     shuffled = random.Random(7)
     topics = [topic.strip() for topic in CORPUS_TOPICS.replace("\n", " ").split(";")]
     shuffled.shuffle(topics)
     places = {"validation": topics[:12], "test": topics[12:30], "train": topics[30:]}
     wanted = CORPUS_HELD_OUT | {"train": CORPUS_PROMPTS - sum(CORPUS_HELD_OUT.values())}
-    rows = []
+    rows, left = [], {}
+
+    def add(split, asked):
+        for form, topic in asked:
+            other = shuffled.choice([each for each in places[split] if each != topic])
+            prompt = CORPUS_FORMS[form].format(topic, other)
+            rows.append({"split": split, "form": form, "topic": topic, "prompt": prompt[0].upper() + prompt[1:]})
+
     for split, own in places.items():
         every = [(form, topic) for form in CORPUS_FORMS for topic in own]
         shuffled.shuffle(every)
-        for form, topic in every[: wanted[split]]:
-            other = shuffled.choice([each for each in own if each != topic])
-            prompt = CORPUS_FORMS[form].format(topic, other)
-            rows.append({"split": split, "form": form, "topic": topic, "prompt": prompt[0].upper() + prompt[1:]})
+        add(split, every[: wanted[split]])
+        left[split] = every[wanted[split] :]
+    for split, count in held_out.items():  # after all others, which stay what they are
+        add(split, left[split][: count - wanted[split]])
     return [{"id": f"{row['split']}-{number:04d}"} | row for number, row in enumerate(rows)]

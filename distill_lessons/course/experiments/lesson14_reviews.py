@@ -72,7 +72,7 @@ def both_steps(name, numbers, grid, wrong_too=False):
 
 EXPERIMENTS = (
     *both_steps("lesson14-reviews", ("640", "2560"), [2.0**step * 1e-3 for step in range(-5, 5)], wrong_too=True),
-    *both_steps("lesson14-few", ("160",), [2.0**step * 1e-3 for step in range(-5, 5)]),
+    *both_steps("lesson14-few", ("160",), [2.0**step * 1e-3 for step in range(-5, 7)]),
     *both_steps("lesson14-all", ("all",), [2.0**step * 1e-3 for step in range(-5, 5)]),
 )
 

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from distill_lessons import evaluation, training
@@ -91,6 +92,17 @@ def ask(model: PreTrainedModel, problems: Sequence[Problem]) -> list[str]:
 def accuracy(problems: Sequence[Problem], made: Sequence[str]) -> float:
     """Share of responses that end on the right answer."""
     return sum(pair.is_right(a, b, text) for (a, b), text in zip(problems, made)) / len(problems)
+
+
+def contrast(values: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Numbers ``[N]`` whose mean is that of `values` over the items of `first` less that over the items of `second`.
+
+    So a difference between two kinds of items is kept item by item, and its interval can count them.
+
+    Args:
+        values: ``[N]``; first, second: ``[N]`` bool, neither of them empty.
+    """
+    return values * (first / first.mean() - second / second.mean())
 
 
 def last_number(text: str) -> int | None:
