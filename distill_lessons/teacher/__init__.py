@@ -1,5 +1,5 @@
-"""What a teacher gives: texts (`text`, `generation`) and soft targets (`targets`)."""
+"""What a teacher gives: texts (`text`, `generation`), soft targets (`targets`), and code that a `sandbox` runs."""
 
-from distill_lessons.teacher import generation, targets, text
+from distill_lessons.teacher import generation, sandbox, targets, text
 
-__all__ = ["generation", "targets", "text"]
+__all__ = ["generation", "sandbox", "targets", "text"]
