@@ -184,3 +184,27 @@ def forest(rows: Sequence[Mapping], axes: Axes | None = None) -> Axes:
     axes.grid(axis="y", visible=False)
     title = "\n".join(textwrap.wrap(f"{rows[0]['claim']}: {rows[0]['statement']}", 70))
     return finish(axes, title, "effect ÷ least effect that matters, to the right as claimed (thin: one new run)", "")
+
+
+def funnel(report: Mapping, title: str, axes: Axes | None = None) -> Axes:
+    """What each step of a `teacher.filters.run` leaves (bar) and drops (grey), with its commonest reason."""
+    steps = report["steps"]
+    axes = axes or plt.subplots(figsize=(7.5, 0.55 * (len(steps) + 1) + 1.4))[1]
+    left, lost = [report["in"]], [0]
+    words = [f"{report['in']:,}"]
+    for step in steps:
+        left.append(step["out"])
+        lost.append(step["dropped"])
+        why = f"  −{step['dropped']:,} · {next(iter(step['reasons']))}" if step["dropped"] else ""
+        words.append(f"{step['out']:,}{why}")
+    places = range(len(left))
+    axes.barh(places, left, color=STUDENT)
+    axes.barh(places, lost, left=left, color=CONTROL, alpha=0.5)
+    for place, text in enumerate(words):
+        axes.annotate(text, (left[place] + lost[place], place), (5, 0), textcoords="offset points", va="center",
+                      fontsize="small")  # fmt: skip
+    axes.set_yticks(places, ["all rows", *(step["filter"].replace("_", " ") for step in steps)])
+    axes.invert_yaxis()
+    axes.set_xlim(0, report["in"] * 1.6)  # room for the words
+    axes.grid(axis="y", visible=False)
+    return finish(axes, title, "rows that are left (grey: dropped here)", "")

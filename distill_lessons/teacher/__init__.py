@@ -1,5 +1,7 @@
-"""What a teacher gives: texts (`text`, `generation`), soft targets (`targets`), and code that a `sandbox` runs."""
+"""What a teacher gives: texts (`text`, `generation`), what of them is kept (`filters`), soft targets (`targets`), and code
+that a `sandbox` runs.
+"""
 
-from distill_lessons.teacher import generation, sandbox, targets, text
+from distill_lessons.teacher import filters, generation, sandbox, targets, text
 
-__all__ = ["generation", "sandbox", "targets", "text"]
+__all__ = ["filters", "generation", "sandbox", "targets", "text"]
