@@ -542,6 +542,15 @@ def items_by_counting(gain, disagreement, margin):
     return items
 
 
+def items_by_the_hint(gain, disagreement, margin):
+    """With the z of the hint, rounded up: a little over the exact number before it is rounded."""
+    return math.ceil((1.645 + 0.842) ** 2 * (disagreement - gain**2) / (margin + gain) ** 2)
+
+
+def items_with_two_decimals(gain, disagreement, margin):
+    return round((1.64 + 0.84) ** 2 * (disagreement - gain**2) / (margin + gain) ** 2)
+
+
 def items_rounded_down(gain, disagreement, margin):
     z_sure, z_power = np.abs(stats.norm.ppf([0.05, 0.2]))
     return int(np.square((z_sure + z_power) / (margin + gain)) * (disagreement - np.square(gain)))
@@ -618,7 +627,13 @@ ALSO_RIGHT = {
     "12.3": [decide_by_trying, decide_in_standard_errors],
     "12.4": [latencies_one_by_one, latencies_by_statistics, latencies_as_array],
     "12.5": [diagnose_where_length_misleads, diagnose_by_regression],
-    "12.6": [items_by_counting, items_rounded_down, items_needed_float],
+    "12.6": [
+        items_by_counting,
+        items_by_the_hint,
+        items_with_two_decimals,
+        items_rounded_down,
+        items_needed_float,
+    ],
 }
 WRONG = {
     "12.1": [

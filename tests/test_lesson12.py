@@ -97,7 +97,7 @@ def interval():
     return found["interval"]
 
 
-@pytest.mark.parametrize("gain, lose", [(0.08, 0.19), (0.021, 0.031), (0.005, 0.01), (0.02, 0.02)])
+@pytest.mark.parametrize("gain, lose", [(0.08, 0.19), (0.022, 0.029), (0.005, 0.01), (0.02, 0.02)])
 @pytest.mark.parametrize("n", [100, 300, 3000])
 def test_the_low_end_is_passed_as_seldom_as_it_says(interval, gain, lose, n):
     rng = np.random.default_rng(0)
@@ -113,6 +113,13 @@ def test_no_difference_seen_is_not_no_difference(interval):
     assert interval(10, 20, 300)[1] > interval(10, 20, 300, z=1.96)[1]
     big = np.array(interval(0, 0, 100_000))
     assert np.abs(big).max() < 1e-4
+
+
+@pytest.mark.parametrize("rounded", [float, math.ceil, math.floor, round])
+@pytest.mark.parametrize("z", [1.644854 + 0.841621, 1.645 + 0.842, 1.64 + 0.84, 1.65 + 0.84])
+def test_a_number_of_items_may_be_rounded_in_any_way(rounded, z):
+    for _ in range(60):  # each draws other cases
+        exercise.check_items_needed(lambda g, d, m: rounded(z**2 * (d - g**2) / (m + g) ** 2))
 
 
 def test_the_shown_trials_have_every_outcome(capsys):

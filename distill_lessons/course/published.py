@@ -758,9 +758,9 @@ SUCCESS = (
     ),
     reach("C40a", "Expect 80–95% of the teacher's quality; 85% is good", "transfer ratio", 0.85, "the published mark"),
     reach("C40b", "Expect a student 10 to 100 times cheaper; 10 times is good", "log2 queries a second", math.log2(10),
-          "ten times", "doublings", "digits, 3,466 weights"),
+          "ten times", "doublings"),
     reach("C40c", "Expect a student 2 to 10 times faster; 3 times is good", "log2 p50", math.log2(3), "three times",
-          "doublings", "digits, 3,466 weights"),
+          "doublings"),
 )  # fmt: skip
 
 # --- Lesson 14: economics ---------------------------------------------------------------------------------------------

@@ -448,7 +448,7 @@ def check_items_needed(items_needed):
             return (za + zb) ** 2 * inner / room**2 if room else math.inf
 
         expected, got = size(), number(items_needed(gain, disagreement, margin))
-        if abs(got - expected) <= max(1.0, 0.003 * expected):  # rounded up or down, or z to two decimals
+        if abs(got - expected) <= 1 + 0.006 * expected:  # rounded up or down, and z to two or three decimals
             continue
         mistakes = [
             (size(za=z(0.975)), "You split the 5% over both tails: only worse matters, one side, z = 1.645. (hint 1)"),
