@@ -310,7 +310,11 @@ def check_relations(relations):
             raise Wrong("Yours gives NaN: a text of one position has one pair, the position with itself. (hint 2)")
         each = (squares * same).sum(1)
         raw = (student.double() @ student.double().T - teacher.double() @ teacher.double().T).square()
+        order = rows.sort().values
+        blocks = order[:, None] == order[None]
+        apart = "Here the texts do not stand one after the other: compare rows[:, None] == rows[None]. (hint 2)"
         mistakes = (
+            (((squares * blocks).sum(1) / blocks.sum(1)).mean(), apart),
             (squares.mean(), "Positions of other texts are in yours: compare within a text only. (hint 2)"),
             ((squares * same).mean(), "You divide by all pairs, those of other texts too. (hint 2)"),
             (
@@ -344,7 +348,7 @@ def check_relations(relations):
         )
         why = "Squared differences of the cosines, mean over the positions of the same text, then over all. (hints 1 and 2)"
         if not torch.equal(rows, rows.sort().values):
-            why = "Here the texts do not stand one after the other: compare rows[:, None] == rows[None]. (hint 2)"
+            why = apart
         why = nearest(got, mistakes, why)
         raise Wrong(
             f"For texts of {list(lengths)} positions, rows {rows.tolist()}, {expected:.4f} was expected, and {got:.4f} came. {why}"

@@ -366,7 +366,8 @@ def _judges(rng):
         ours = target ^ missed
         found[name] = [np.where(ours, "A", "B"), np.where(ours, "B", "A")]
         for verdicts in found[name]:
-            turned = _some(rng, np.arange(PAIRS), often)
+            # In each kind of pair by itself: a few more in the smaller one would make a sound judge look like a coin.
+            turned = _some(rng, np.flatnonzero(apart), often) | _some(rng, np.flatnonzero(~apart), often)
             verdicts[turned] = np.where(verdicts[turned] == "A", "B", "A")
     found["first place"] = [np.where(_some(rng, np.arange(PAIRS), 0.1), "B", "A") for _ in range(2)]
     # Right in half of the pairs, also of those in which the longer answer is the worse one.
