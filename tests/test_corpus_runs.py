@@ -95,7 +95,9 @@ def test_a_remembered_teacher_teaches_as_one_in_the_loop(tiny, remembered, how, 
             **memory,
         )
         trainer.train()
-        found.append([log["loss"] for log in trainer.state.log_history if "loss" in log])
+        logs = [log for log in trainer.state.log_history if "loss" in log]
+        found.append([log[name] for log in logs for name in ("loss", "features") if name in log])
+    assert len(found[0]) == (8 if "features" in how else 4)
     assert found[0] == pytest.approx(found[1], rel=0.01)  # the states are kept in bfloat16
 
 

@@ -1,7 +1,8 @@
 """Lesson 12, speed on `reviews`: from text to answer, teacher and students, one sentence at a time and in batches.
 
 Record it while nothing else runs. Tokenising and, for the student on frozen word vectors, its features count; loading does
-not. Batches grow to 2,048 sentences for all, so that none is capped where another still gains.
+not. The students' batches grow to 2,048 sentences; the teacher's end at 128, where it gains little more: 31 sentences a
+second at 8, 35 at 128.
 """
 
 import functools
