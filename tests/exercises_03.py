@@ -541,14 +541,12 @@ def the_sound_one(student_logits, teacher_logits, labels, alpha, T):
 
 
 def diagnose(log):
-    start, fall = log["soft"][0] / log["kl"][0], log["soft"][-1] / log["soft"][0]
-    if fall > 0.8:
+    if log["kl"][-1] > 0.3 * log["kl"][0]:
+        return "shift"
+    if log["soft"][-1] > 0.6 * log["soft"][0]:
         return "entropy"
-    if start > 5:
-        return "batch"
-    if start < 0.5:
-        return "temperature"
-    return "shift" if log["kl"][-1] > 0.3 * log["kl"][0] else "sound"
+    scale = log["soft"][0] / log["kl"][0]
+    return "batch" if scale > 4 else "temperature" if scale < 0.6 else "sound"
 
 
 def diagnose_always(log):
@@ -558,6 +556,22 @@ def diagnose_always(log):
 def diagnose_no_kl(log):
     soft = log["soft"]
     return "batch" if soft[0] > 5 else "temperature" if soft[0] < 0.5 else "shift" if soft[-1] > 0.1 else "sound"
+
+
+def by_fixed_numbers(high, low, end):
+    """Reads the soft term's start and the KL's end off the page's figure, as numbers."""
+
+    def answer(log):
+        start, falls = log["soft"][0], log["soft"][-1] < 0.6 * log["soft"][0]
+        if log["kl"][-1] > end:
+            return "shift"
+        return "entropy" if not falls else "batch" if start > high else "temperature" if start < low else "sound"
+
+    return answer
+
+
+def diagnose_entropy_before_shift(log):
+    return "entropy" if log["soft"][-1] > 0.7 * log["soft"][0] else diagnose(log)
 
 
 def diagnose_batch_first(log):
@@ -602,20 +616,21 @@ def diagnose_sorts(log):
 
 def diagnose_by_logarithms(log):
     soft, hard, kl = (np.log(log[name]) for name in ("soft", "hard", "kl"))
-    if kl[-1] - kl[0] > -1:
+    if kl[-1] - kl[0] > -1.15:
         return "shift"
     if soft[-1] - soft[0] > -0.3:
         return "entropy"
-    return ["temperature", "sound", "batch"][int(soft[0] - kl[0] > -0.7) + int(soft[0] - kl[0] > 1.6)]
+    return ["temperature", "sound", "batch"][int(soft[0] - kl[0] > -0.7) + int(soft[0] - kl[0] > 1.5)]
 
 
 def diagnose_by_curves(log):
-    soft, hard, kl = (torch.tensor(log[name]) for name in ("soft", "hard", "kl"))
-    if (soft > 0.7 * soft[0]).all():
-        return "entropy"
-    if kl[-3:].mean() > 0.4 * kl[0]:
+    """Compares whole curves; a sound soft term times T² lies as far above the KL as T softens it, at most T²."""
+    soft, kl = (torch.tensor(log[name]) for name in ("soft", "kl"))
+    if kl[-3:].mean() > kl[0] / 3:
         return "shift"
-    return "batch" if soft[0] > 4 else "temperature" if soft[0] < 0.7 else "sound"
+    if (soft > soft[0] / 2).all():
+        return "entropy"
+    return "batch" if soft[0] > 4.5 * kl[0] else "temperature" if 1.5 * soft[0] < kl[0] else "sound"
 
 
 RIGHT = {"3.1": jsd, "3.2": decide, "3.3": bugs, "3.4": invariant, "3.5": repaired, "3.6": diagnose}
@@ -732,6 +747,10 @@ WRONG = {
     "3.6": [
         diagnose_always,
         diagnose_no_kl,
+        by_fixed_numbers(10.0, 0.5, 0.5),
+        by_fixed_numbers(4.0, 0.3, 0.3),
+        by_fixed_numbers(5.5, 0.1, 0.2),
+        diagnose_entropy_before_shift,
         diagnose_batch_first,
         diagnose_entropy_by_size,
         diagnose_no_shift,

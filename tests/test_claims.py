@@ -421,6 +421,7 @@ def test_a_forest_turns_effects_so_that_right_is_as_claimed(tmp_path, monkeypatc
     axes = plots.forest([row])
     (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert dot.get_xdata()[0] == pytest.approx(2.0)  # 1.0 below, of at least 0.5
+    assert axes.get_title() == f"C1 · “x”: {row['verdict']}"
     with pytest.raises(ValueError, match="about ranges"):
         plots.forest([row | {"least": None}])
 

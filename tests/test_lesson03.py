@@ -55,3 +55,18 @@ def test_the_pages_five_logs_are_those_that_the_solutions_name():
     told = [f"{letter} is {kind if kind == 'sound' else f'`{kind}`'}" for letter, kind in kinds.items()]
     assert f"In the figure {', '.join(told[:4])} and {told[4]}." in text
     assert lesson03.training_logs()["B"] == lesson03.training_logs()["B"] != lesson03.training_logs(1)["B"]
+
+
+def test_no_fixed_number_tells_the_logs_apart():
+    """The soft term's first value: a sound one may lie below one without T², and far below another sound one."""
+    starts = {
+        case: sum(lesson03.training_log(*case, torch.Generator().manual_seed(n), steps=0)["soft"][0] for n in range(4))
+        for case in lesson03.CASES
+    }
+    for kind in lesson03.KINDS:
+        spreads = sorted(spread for name, spread, _ in lesson03.CASES if name == kind)
+        assert len(spreads) == 2 and spreads[1] > 2 * spreads[0]
+    least = {kind: min(start for case, start in starts.items() if case[0] == kind) for kind in lesson03.KINDS}
+    most = {kind: max(start for case, start in starts.items() if case[0] == kind) for kind in lesson03.KINDS}
+    assert least["sound"] < most["temperature"] and least["batch"] < 2 * most["sound"]
+    assert most["sound"] > 10 * least["sound"] and most["batch"] > 10 * least["batch"]

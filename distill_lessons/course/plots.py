@@ -156,8 +156,9 @@ def distributions(
 def forest(rows: Sequence[Mapping], axes: Axes | None = None) -> Axes:
     """One claim's tests below each other, main test first: effect, 95% interval, and where one new run would fall.
 
-    Effects are turned so that right is what the claim says, and divided by the least effect where there is one, so that
-    tests in different units share an axis; a range has no such scale and is left out.
+    The title is the claim with its main test's verdict. Effects are turned so that right is what the claim says, and divided
+    by the least effect where there is one, so that tests in different units share an axis; a range has no such scale and is
+    left out.
 
     Args:
         rows: of `claims.ledger`, all of one claim.
@@ -182,7 +183,8 @@ def forest(rows: Sequence[Mapping], axes: Axes | None = None) -> Axes:
     axes.set_yticks(range(len(shown)), [f"{row['setting']}" for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
-    title = "\n".join(textwrap.wrap(f"{rows[0]['claim']}: {rows[0]['statement']}", 70))
+    said = f"“{rows[0]['statement']}”: {rows[0]['verdict']}"  # what was found, beside what was claimed
+    title = "\n".join(textwrap.wrap(f"{rows[0]['claim']} · {said}", 70))
     return finish(axes, title, "effect ÷ least effect that matters, to the right as claimed (thin: one new run)", "")
 
 

@@ -264,7 +264,7 @@ def check_decide(decide):
 # --- 3.3: the list of bugs --------------------------------------------------------------------------------------------------
 
 SUSPICIONS = {
-    "A": "Cutting the longer vocabulary compares tokens that have nothing in common.",
+    "A": "It cuts vocabularies of two sizes to one, though token 7 may mean something else in each.",
     "B": "detach() stops the student from learning.",
     "C": "A KL compares probabilities: log_softmax should be softmax.",
     "D": "The hard term compares a position's logits with its own token.",
@@ -278,7 +278,7 @@ SUSPICIONS = {
     "L": "Without log p the soft term trains the student towards something else.",
 }
 BUGS = {  # letter on the page: what shows it
-    "A": "Give it a student of 48 tokens and a teacher of 50: it returns a number. What is it a number of?",
+    "A": "Of a student with 48 tokens and a teacher with 50 it makes a number. Who says that their token 7 is the same?",
     "D": "A student that predicts every next token perfectly gets a hard loss of 40. Whose label stands at its position?",
     "E": "Change the student's logits inside the prompt: the soft term moves. Should it?",
     "G": "Hand it the teacher as its own student: the soft term is 182, and not 0. Which logarithm is missing?",
@@ -598,11 +598,11 @@ def check_repaired(loss):
         except Exception as error:
             raise Wrong(
                 f'Property "vocabularies that differ are refused" fails: {student_size} against {teacher_size} tokens '
-                f"stopped by accident with {type(error).__name__}. Raise a ValueError that says so. (hint 5)"
+                f"stopped by accident with {type(error).__name__}. Raise a ValueError that says so."
             ) from None
         raise Wrong(
             f'Property "vocabularies that differ are refused" fails: {student_size} tokens against {teacher_size} gave '
-            "a number. Token 7 of one is not token 7 of the other: raise a ValueError. (hint 5)"
+            "a number. Token 7 of one may not be token 7 of the other: raise a ValueError."
         )
     for part, name in ((1.0, "soft"), (0.0, "hard"), (alpha, "mixed")):
         value, expected = (
@@ -658,47 +658,56 @@ SIGNS = {
     "shift": "The KL stays high, while the hard term falls: the student learns something else. (hint 3)",
     "temperature": "The soft term begins far below the KL. (hint 1)",
 }
+FLAT, SHARP = (1.0, 12), (2.6, 40)  # how far apart the teacher's logits lie, and the longest answer
+CASES = (  # small and large losses of every kind, so that a fixed number tells no two kinds apart
+    *((kind, *setting) for kind in KINDS if kind != "sound" for setting in (FLAT, SHARP)),
+    ("sound", 0.6, 12),
+    ("sound", *SHARP),
+)
 
 
-def training_log(kind: str, generator: torch.Generator, steps: int = 100) -> dict:
+def training_log(kind: str, spread: float, longest: int, generator: torch.Generator, steps: int = 100) -> dict:
     """Train a small next-token student with one of five losses, and return what its log says every ten steps.
 
-    The teacher is a random table of next-token logits and the student a table that starts at zero; the texts are the
-    teacher's, with a prompt of three tokens and answers of different lengths. alpha is 0.5.
+    The teacher is a random table of next-token logits that seldom repeats a token, the student a table that starts at
+    zero; the texts are the teacher's, with a prompt of three tokens and answers of different lengths. alpha is 0.5.
 
     Args:
         kind: "sound", or the bug: "entropy" (log p left out), "batch" (the soft term is divided by the number of answers),
             "shift" (the hard term's labels are not shifted), "temperature" (no T²).
+        spread: standard deviation of the teacher's logits; longest: tokens of the longest answer, twice the shortest's.
     Returns:
         T, and lists of `soft` (with its T²) and `hard` as the loss computes them, and of `kl`, the true forward KL at T=1
-        over all contexts, in nats a token.
+        over the contexts of all answers, in nats a token.
     """
-    size, longest, rows = (int(torch.randint(*ends, (), generator=generator)) for ends in ((12, 21), (14, 23), (8, 13)))
-    T = float(torch.randint(3, 6, (), generator=generator))
-    table = 2 * torch.randn(size, size, generator=generator)
+    size, T = int(torch.randint(12, 21, (), generator=generator)), float(torch.randint(3, 5, (), generator=generator))
+    table = spread * torch.randn(size, size, generator=generator)
+    table.fill_diagonal_(-spread)
     chances, log_p = table.softmax(-1), table.log_softmax(-1)
     weights = torch.zeros(size, size, requires_grad=True)
     optimiser = torch.optim.Adam([weights], lr=0.1)
     log = {"T": T, "soft": [], "hard": [], "kl": []}
-    texts = torch.randint(size, (500, 1), generator=generator)
+    texts = torch.randint(size, (400, 1), generator=generator)
     for _ in range(longest + 2):
         texts = torch.cat([texts, torch.multinomial(chances[texts[:, -1]], 1, generator=generator)], 1)
     place = torch.arange(longest + 3)
-    stop = torch.randint(longest // 2, longest, (500, 1), generator=generator) + 3
+    stop = torch.randint(longest // 2, longest + 1, (400, 1), generator=generator) + 3
     text_labels = torch.where((place >= 3) & (place < stop), texts, IGNORE)
+    contexts = texts[:, :-1][text_labels[:, 1:] != IGNORE]
+    share = torch.bincount(contexts, minlength=size) / len(contexts)
     for step in range(steps + 1):
-        chosen = torch.randint(500, (rows,), generator=generator)
+        chosen = torch.randint(400, (24,), generator=generator)
         ids, labels = texts[chosen], text_labels[chosen]
         counts = labels[:, 1:] != IGNORE
         student, teacher = weights[ids], table[ids][:, :-1][counts]
         aligned = student[:, :-1][counts]
         tempered, target = (aligned / T).log_softmax(-1), (teacher / T).log_softmax(-1)
         soft = (target.exp() * ((0 if kind == "entropy" else target) - tempered)).sum()
-        soft = soft / (rows if kind == "batch" else counts.sum()) * (1 if kind == "temperature" else T**2)
+        soft = soft / (len(ids) if kind == "batch" else counts.sum()) * (1 if kind == "temperature" else T**2)
         shifted = F.cross_entropy(aligned, labels[:, 1:][counts])
         hard = F.cross_entropy(student.flatten(0, 1), labels.flatten()) if kind == "shift" else shifted
         if step % 10 == 0:
-            kl = (chances * (log_p - weights.detach().log_softmax(-1))).sum(-1).mean()
+            kl = share @ (chances * (log_p - weights.detach().log_softmax(-1))).sum(-1)
             for name, value in (("soft", soft), ("hard", hard), ("kl", kl)):
                 log[name].append(value.item())
         optimiser.zero_grad()
@@ -708,17 +717,25 @@ def training_log(kind: str, generator: torch.Generator, steps: int = 100) -> dic
 
 
 def training_logs(seed: int = 0) -> dict[str, dict]:
-    """Five logs, one of each kind, under the letters A to E in an order that the seed decides."""
+    """Five logs, one of each kind, under the letters A to E in an order that the seed decides.
+
+    The batch bug gets a flat teacher and short answers: its soft term then starts where the sound one does.
+    """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(KINDS), generator=generator).tolist()
-    return {letter: training_log(KINDS[place], generator) for letter, place in zip("ABCDE", order)}
+    kinds = [KINDS[place] for place in order]
+    return {
+        letter: training_log(kind, *(FLAT if kind in ("batch", "shift") else SHARP), generator)
+        for letter, kind in zip("ABCDE", kinds)
+    }
 
 
 def check_diagnose(diagnose):
-    """3.6: the kind of five fresh trainings, from their logs."""
+    """3.6: the kind of ten fresh trainings, from their logs."""
     generator = torch.Generator().manual_seed(_whole(0, 2**31 - 1))
-    for place in torch.randperm(len(KINDS)).tolist():
-        kind, log = KINDS[place], training_log(KINDS[place], generator)
+    for place in torch.randperm(len(CASES)).tolist():
+        kind, *setting = CASES[place]
+        log = training_log(kind, *setting, generator)
         given = {name: list(value) if isinstance(value, list) else value for name, value in log.items()}
         answer = diagnose(given)
         if given != log:
@@ -727,7 +744,10 @@ def check_diagnose(diagnose):
             raise Wrong(f"One of {', '.join(KINDS)} was expected, as a text, and this came: {_told(answer)}")
         if answer != kind:
             ends = ", ".join(f"{name} {log[name][0]:.2f} to {log[name][-1]:.2f}" for name in ("soft", "hard", "kl"))
-            raise Wrong(f'A training with T={log["T"]:.0f} ({ends}) is "{kind}", and you say "{answer}". {SIGNS[kind]}')
+            raise Wrong(
+                f'A training with T={log["T"]:.0f} ({ends}) is "{kind}", and you say "{answer}". {SIGNS[kind]} Sizes '
+                "differ between trainings: compare a curve with another, or with its own start."
+            )
 
 
 CHECKS = {
