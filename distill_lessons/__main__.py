@@ -14,7 +14,11 @@ COMMANDS = {
     "demo": ("distill_lessons.course.demo", "run lesson 00 from top to bottom, about three minutes on two cores"),
     "claims": ("distill_lessons.course.claims", "what published claims came to, from the recorded runs"),
     "train": ("distill_lessons.training.run", "distil a language model as a JSON file or options say"),
+    "diagnose": ("distill_lessons.evaluation.triage", "say what ails a student, from tables of its predictions"),
     "experiments": ("distill_lessons.course.experiments.__main__", "run the recorded experiments, or one; resumable"),
+    "new": ("distill_lessons.project.starting", "make a folder for a distillation of your own"),
+    "distil": ("distill_lessons.project.distilling", "from your table of texts to a tested student; resumable"),
+    "predict": ("distill_lessons.project.predicting", "a student's answers to many texts"),
     "bench": ("tools/bench.py", "measure the engine beside TRL and Liger on this machine"),
 }
 
@@ -56,12 +60,21 @@ def course_pair() -> dict:
     return {"teacher": smollm.source(), "data": str(runtime.data_folder() / "smollm" / "responses.jsonl")}
 
 
+def course_teacher() -> str:
+    """What `distil` tunes where no model is named: the course's own teacher."""
+    from distill_lessons.pairs import smollm
+
+    return str(smollm.source())
+
+
 def run(command: str, arguments: Sequence[str]) -> None:
     """Hand `arguments` to the command's own `main`."""
     if command == "bench":
         bench(arguments)
     elif command == "train":
         importlib.import_module(COMMANDS[command][0]).main(list(arguments), course_pair)
+    elif command == "distil":
+        importlib.import_module(COMMANDS[command][0]).main(list(arguments), course_teacher)
     else:
         importlib.import_module(COMMANDS[command][0]).main(list(arguments))
 

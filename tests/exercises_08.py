@@ -3,75 +3,72 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import stats
 
 # --- 8.1 -------------------------------------------------------------------------------------------------------------
 
 
-def cka(x, y):
-    x, y = x - x.mean(0), y - y.mean(0)
-    return torch.linalg.norm(y.T @ x) ** 2 / (torch.linalg.norm(x.T @ x) * torch.linalg.norm(y.T @ y))
+def layer_map(kept, teacher_layers):
+    return {i: layer for i, layer in enumerate(kept) if i > 0} | {len(kept): teacher_layers}
 
 
-def cka_by_gram(x, y):
-    x, y = x - x.mean(0), y - y.mean(0)
-    k, m = x @ x.T, y @ y.T
-    return ((k * m).sum() / ((k * k).sum() * (m * m).sum()).sqrt()).item()
+def layer_map_with_zip(kept, teacher_layers):
+    return dict(zip(range(1, len(kept) + 1), [*kept[1:], teacher_layers]))
 
 
-def cka_not_centred(x, y):
-    return torch.linalg.norm(y.T @ x) ** 2 / (torch.linalg.norm(x.T @ x) * torch.linalg.norm(y.T @ y))
+def map_of_outputs(kept, teacher_layers):
+    return {i: kept[i - 1] + 1 for i in range(1, len(kept) + 1)}
 
 
-def cka_centred_over_dimensions(x, y):
-    return cka_not_centred(x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True))
+def map_of_numbers(kept, teacher_layers):
+    return {i + 1: layer for i, layer in enumerate(kept)}
 
 
-def cka_not_squared(x, y):
-    x, y = x - x.mean(0), y - y.mean(0)
-    return torch.linalg.norm(y.T @ x) / (torch.linalg.norm(x.T @ x) * torch.linalg.norm(y.T @ y))
+def map_without_last(kept, teacher_layers):
+    return {i: kept[i] for i in range(1, len(kept))}
 
 
-def cka_wrong_norms(x, y):
-    x, y = x - x.mean(0), y - y.mean(0)
-    return torch.linalg.norm(y.T @ x) ** 2 / (torch.linalg.norm(x) * torch.linalg.norm(y)) ** 2
+def map_with_embedding(kept, teacher_layers):
+    return dict(enumerate(kept)) | {len(kept): teacher_layers}
 
 
-def cka_in_place(x, y):
-    x -= x.mean(0)
-    y -= y.mean(0)
-    return cka_not_centred(x, y)
+def map_uniform(kept, teacher_layers):
+    return {i: round(i * teacher_layers / len(kept)) for i in range(1, len(kept) + 1)}
 
 
-def cka_centred_by_one_number(x, y):
-    return cka_not_centred(x - x.mean(), y - y.mean())
+def map_in_place(kept, teacher_layers):
+    kept.append(teacher_layers)
+    return {i: kept[i] for i in range(1, len(kept))}
 
 
-def cka_centres_one_only(x, y):
-    return cka_not_centred(x - x.mean(0), y)
+def map_of_texts(kept, teacher_layers):
+    return {str(i): layer for i, layer in layer_map(kept, teacher_layers).items()}
 
 
-def cka_spectral(x, y):
-    x, y = x - x.mean(0), y - y.mean(0)
-    return torch.linalg.norm(y.T @ x, 2) ** 2 / (torch.linalg.norm(x.T @ x, 2) * torch.linalg.norm(y.T @ y, 2))
+def map_of_floats(kept, teacher_layers):
+    return {i: float(layer) for i, layer in layer_map(kept, teacher_layers).items()}
 
 
-def cka_of_dot_products(x, y):
-    return F.cosine_similarity((x @ x.T).flatten(), (y @ y.T).flatten(), dim=0)
+def map_last_minus_one(kept, teacher_layers):
+    return layer_map(kept, teacher_layers - 1)
 
 
-def cka_standardised(x, y):
-    return cka((x - x.mean(0)) / x.std(0), (y - y.mean(0)) / y.std(0))
+def map_turned_round(kept, teacher_layers):
+    return {layer: i for i, layer in layer_map(kept, teacher_layers).items()}
 
 
-def cka_by_numpy(x, y):
-    x, y = (np.asarray(z, dtype=float) - np.asarray(z, dtype=float).mean(0) for z in (x, y))
-    return np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
+def map_one_ahead(kept, teacher_layers):
+    return {i: layer + 1 for i, layer in layer_map(kept, teacher_layers + 1).items()}
 
 
-def cka_by_squares(x, y):
-    x, y = x.double() - x.double().mean(0), y.double() - y.double().mean(0)
-    above = sum(float(column @ other) ** 2 for column in x.T for other in y.T)
-    return above / ((x.T @ x).square().sum() * (y.T @ y).square().sum()).sqrt()
+def map_by_numpy(kept, teacher_layers):
+    return dict(enumerate(np.append(kept[1:], teacher_layers).astype(int), start=1))
+
+
+def map_in_pairs(kept, teacher_layers):
+    for state in range(1, len(kept)):
+        yield state, kept[state]
+    yield len(kept), teacher_layers
 
 
 # --- 8.2 -------------------------------------------------------------------------------------------------------------
@@ -175,72 +172,6 @@ def state_without_gradient_of_the_teacher(student, teacher, labels):
 # --- 8.3 -------------------------------------------------------------------------------------------------------------
 
 
-def layer_map(kept, teacher_layers):
-    return {i: layer for i, layer in enumerate(kept) if i > 0} | {len(kept): teacher_layers}
-
-
-def layer_map_with_zip(kept, teacher_layers):
-    return dict(zip(range(1, len(kept) + 1), [*kept[1:], teacher_layers]))
-
-
-def map_of_outputs(kept, teacher_layers):
-    return {i: kept[i - 1] + 1 for i in range(1, len(kept) + 1)}
-
-
-def map_of_numbers(kept, teacher_layers):
-    return {i + 1: layer for i, layer in enumerate(kept)}
-
-
-def map_without_last(kept, teacher_layers):
-    return {i: kept[i] for i in range(1, len(kept))}
-
-
-def map_with_embedding(kept, teacher_layers):
-    return dict(enumerate(kept)) | {len(kept): teacher_layers}
-
-
-def map_uniform(kept, teacher_layers):
-    return {i: round(i * teacher_layers / len(kept)) for i in range(1, len(kept) + 1)}
-
-
-def map_in_place(kept, teacher_layers):
-    kept.append(teacher_layers)
-    return {i: kept[i] for i in range(1, len(kept))}
-
-
-def map_of_texts(kept, teacher_layers):
-    return {str(i): layer for i, layer in layer_map(kept, teacher_layers).items()}
-
-
-def map_of_floats(kept, teacher_layers):
-    return {i: float(layer) for i, layer in layer_map(kept, teacher_layers).items()}
-
-
-def map_last_minus_one(kept, teacher_layers):
-    return layer_map(kept, teacher_layers - 1)
-
-
-def map_turned_round(kept, teacher_layers):
-    return {layer: i for i, layer in layer_map(kept, teacher_layers).items()}
-
-
-def map_one_ahead(kept, teacher_layers):
-    return {i: layer + 1 for i, layer in layer_map(kept, teacher_layers + 1).items()}
-
-
-def map_by_numpy(kept, teacher_layers):
-    return dict(enumerate(np.append(kept[1:], teacher_layers).astype(int), start=1))
-
-
-def map_in_pairs(kept, teacher_layers):
-    for state in range(1, len(kept)):
-        yield state, kept[state]
-    yield len(kept), teacher_layers
-
-
-# --- 8.4 -------------------------------------------------------------------------------------------------------------
-
-
 def explained(train_student, train_teacher, test_student, test_teacher):
     s, t = train_student.mean(0), train_teacher.mean(0)
     weights = torch.linalg.lstsq(train_student - s, train_teacher - t).solution
@@ -338,132 +269,284 @@ def explained_column_by_column(train_student, train_teacher, test_student, test_
     return 1 - left / about
 
 
+# --- 8.4 -------------------------------------------------------------------------------------------------------------
+
+
+def read_control(outputs, states, shuffled):
+    def clear(one, other):
+        gap = one - other
+        return gap.mean() > 2.5 * gap.std(ddof=1) / len(gap) ** 0.5
+
+    if clear(outputs, states):
+        return "drop", "harm"
+    if not clear(states, outputs):
+        return "drop", "nothing seen"
+    return ("keep", "meaning") if clear(states, shuffled) else ("drop", "any target")
+
+
+def read_by_t(outputs, states, shuffled):
+    t = lambda a, b: stats.ttest_rel(a, b).statistic  # noqa: E731
+    if t(states, outputs) > 2.5:
+        return ["keep", "meaning"] if t(states, shuffled) > 2.5 else ["drop", "any target"]
+    return ["drop", "harm" if t(states, outputs) < -2.5 else "nothing seen"]
+
+
+def read_with_lists(outputs, states, shuffled):
+    def ratio(one, other):
+        gaps = [float(a) - float(b) for a, b in zip(one, other)]
+        mean = sum(gaps) / len(gaps)
+        squares = sum((gap - mean) ** 2 for gap in gaps)
+        return mean / (squares / (len(gaps) - 1) / len(gaps)) ** 0.5
+
+    gain, meaning = ratio(states, outputs), ratio(states, shuffled)
+    reason = "harm" if gain < -2.5 else "nothing seen" if gain <= 2.5 else "meaning" if meaning > 2.5 else "any target"
+    return "keep" if reason == "meaning" else "drop", reason
+
+
+def read_means(outputs, states, shuffled):
+    if states.mean() < outputs.mean():
+        return "drop", "harm"
+    return ("keep", "meaning") if states.mean() > shuffled.mean() else ("drop", "any target")
+
+
+def read_without_control(outputs, states, shuffled):
+    decision, reason = read_control(outputs, states, outputs)
+    return decision, reason
+
+
+def read_control_alone(outputs, states, shuffled):
+    return ("keep", "meaning") if read_control(shuffled, states, shuffled)[0] == "keep" else ("drop", "any target")
+
+
+def read_shuffled_against_outputs(outputs, states, shuffled):
+    decision, reason = read_control(outputs, states, outputs)
+    if reason == "meaning" and read_control(outputs, shuffled, outputs)[1] == "meaning":
+        return "drop", "any target"
+    return decision, reason
+
+
+def read_unpaired(outputs, states, shuffled):
+    def clear(one, other):
+        return one.mean() - other.mean() > 2.5 * ((one.var(ddof=1) + other.var(ddof=1)) / len(one)) ** 0.5
+
+    if clear(outputs, states):
+        return "drop", "harm"
+    if not clear(states, outputs):
+        return "drop", "nothing seen"
+    return ("keep", "meaning") if clear(states, shuffled) else ("drop", "any target")
+
+
+def read_without_harm(outputs, states, shuffled):
+    decision, reason = read_control(outputs, states, shuffled)
+    return decision, "nothing seen" if reason == "harm" else reason
+
+
+def read_deviation_for_error(outputs, states, shuffled):
+    gap = states - outputs
+    if abs(gap.mean()) < 2.5 * gap.std(ddof=1):
+        return "drop", "nothing seen"
+    return read_control(outputs, states, shuffled)
+
+
+def read_keeps_any_gain(outputs, states, shuffled):
+    reason = read_control(outputs, states, shuffled)[1]
+    return "keep" if reason in ("meaning", "any target") else "drop", reason
+
+
+def read_turned_round(outputs, states, shuffled):
+    return read_control(states, outputs, shuffled)
+
+
+def read_reason_alone(outputs, states, shuffled):
+    return read_control(outputs, states, shuffled)[1]
+
+
+def read_changes_what_it_gets(outputs, states, shuffled):
+    states -= outputs
+    shuffled -= outputs
+    return read_control(np.zeros(len(outputs)), states, shuffled)
+
+
 # --- 8.5 -------------------------------------------------------------------------------------------------------------
 
 
-def relations(student, teacher, rows):
-    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    same = (rows[:, None] == rows[None]).float()
-    return (((s @ s.T - t @ t.T).square() * same).sum(1) / same.sum(1)).mean()
+def diagnose(log):
+    last = {name: readings[-1] for name, readings in log.items()}
+    if last["pull"] == 0:
+        return "cut off"
+    if last["held out"] < 0.2:
+        return "sound"
+    return "moving teacher" if last["distance"] < 0.02 else "other sentences"
 
 
-def relations_text_by_text(student, teacher, rows):
-    total = 0.0
-    for row in rows.unique():
-        s, t = (F.normalize(states[rows == row], dim=-1) for states in (student, teacher))
-        total = total + (s @ s.T - t @ t.T).square().mean(1).sum()
-    return total / len(rows)
+def diagnose_by_ratio(log):
+    if not any(log["pull"]):
+        return "cut off"
+    near, held_out = log["distance"][-1], log["held out"][-1]
+    if held_out > 28 * near:
+        return "moving teacher"
+    return "sound" if held_out < 0.2 else "other sentences"
 
 
-def relations_across_texts(student, teacher, rows):
-    return relations(student, teacher, torch.zeros_like(rows))
+def diagnose_in_another_order(log):
+    distance, held_out = (np.array(log[name][3:]).mean() for name in ("distance", "held out"))
+    if held_out > 0.2 and max(log["pull"]) > 1e-9:
+        return "moving teacher" if distance < 0.02 else "other sentences"
+    return "sound" if max(log["pull"]) > 1e-9 else "cut off"
 
 
-def relations_wrong_divisor(student, teacher, rows):
-    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    return ((s @ s.T - t @ t.T).square() * (rows[:, None] == rows[None])).mean()
+def diagnose_all_sound(log):
+    return "sound"
 
 
-def relations_dot_products(student, teacher, rows):
-    same = (rows[:, None] == rows[None]).float()
-    return (((student @ student.T - teacher @ teacher.T).square() * same).sum(1) / same.sum(1)).mean()
+def diagnose_by_accuracy(log):
+    return "sound" if log["accuracy"][-1] > 0.86 else "other sentences"
 
 
-def relations_over_pairs(student, teacher, rows):
-    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    same = (rows[:, None] == rows[None]).float()
-    return ((s @ s.T - t @ t.T).square() * same).sum() / same.sum()
+def diagnose_without_pull(log):
+    if log["held out"][-1] < 0.2:
+        return "sound"
+    return "moving teacher" if log["distance"][-1] < 0.02 else "other sentences"
 
 
-def relations_absolute(student, teacher, rows):
-    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    same = (rows[:, None] == rows[None]).float()
-    return (((s @ s.T - t @ t.T).abs() * same).sum(1) / same.sum(1)).mean()
+def diagnose_trusts_the_training_distance(log):
+    if log["pull"][-1] == 0:
+        return "cut off"
+    return "moving teacher" if log["distance"][-1] < 0.006 else "sound"
 
 
-def relations_sum(student, teacher, rows):
-    return relations(student, teacher, rows) * len(rows)
+def diagnose_first_reading(log):
+    return diagnose({name: readings[:1] for name, readings in log.items()})
 
 
-def relations_of_sorted_texts(student, teacher, rows):
-    total, lengths = 0.0, torch.bincount(rows)
-    for s, t in zip(student.split(lengths.tolist()), teacher.split(lengths.tolist())):
-        s, t = F.normalize(s, dim=-1), F.normalize(t, dim=-1)
-        total = total + (s @ s.T - t @ t.T).square().mean(1).sum() if len(s) else total
-    return total / len(rows)
+def diagnose_small_pull(log):
+    return "cut off" if log["pull"][-1] < 0.02 else diagnose(log)
 
 
-def relations_between_neighbours(student, teacher, rows):
-    starts = (rows[1:] != rows[:-1]).long().cumsum(0)
-    return relations(student, teacher, torch.cat([torch.zeros(1, dtype=torch.long), starts]))
+def diagnose_in_other_words(log):
+    return diagnose(log).replace("sound", "fine")
 
 
-def relations_detached(student, teacher, rows):
-    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    same = (rows[:, None] == rows[None]).float()
-    return (((s @ s.detach().T - t @ t.T).square() * same).sum(1) / same.sum(1)).mean()
+# --- 8.6 -------------------------------------------------------------------------------------------------------------
 
 
-def relations_without_itself(student, teacher, rows):
-    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    same = (rows[:, None] == rows[None]).float()
-    return (((s @ s.T - t @ t.T).square() * same).sum(1) / (same.sum(1) - 1).clamp(min=1)).mean()
+def train(student, project, x, answers, states):
+    optimiser = torch.optim.Adam([*student.parameters(), *project.parameters()], lr=1e-2)
+    for _ in range(300):
+        logits, own = student(x)
+        loss = F.cross_entropy(logits, answers) + 3 * (1 - F.cosine_similarity(project(own), states, dim=-1)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return student
 
 
-def relations_mean_over_texts(student, teacher, rows):
-    texts = [relations(student[rows == row], teacher[rows == row], rows[rows == row]) for row in rows.unique()]
-    return torch.stack(texts).mean()
+def train_squared_and_in_batches(student, project, x, answers, states):
+    optimiser = torch.optim.AdamW([*student.parameters(), *project.parameters()], lr=5e-3)
+    for _ in range(600):
+        rows = torch.randperm(len(x))[:40]
+        logits, own = student(x[rows])
+        loss = F.cross_entropy(logits, answers[rows]) + 10 * (project(own) - states[rows]).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return student
 
 
-def relations_in_place(student, teacher, rows):
-    answer = relations(student, teacher, rows)
-    with torch.no_grad():
-        teacher /= teacher.norm(dim=-1, keepdim=True)
-    return answer
+def train_first_states_then_head(student, project, x, answers, states):
+    for parameters, kind in (([*student.body.parameters(), *project.parameters()], 1), (student.head.parameters(), 0)):
+        optimiser = torch.optim.Adam(parameters, lr=1e-2)
+        for _ in range(300):
+            logits, own = student(x)
+            apart = (1 - F.cosine_similarity(project(own), states, dim=-1)).mean()
+            loss = apart if kind else F.cross_entropy(logits, answers)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return student
 
 
-def relations_of_distances(student, teacher, rows):
-    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    same = (rows[:, None] == rows[None]).float()
-    return (((torch.cdist(s, s) - torch.cdist(t, t)).square() * same).sum(1) / same.sum(1)).mean()
+def _trained(student, project, x, answers, states, *, weight=3.0, outputs=1.0, steps=300, detach=False, rate=1e-2):
+    optimiser = torch.optim.Adam([*student.parameters(), *project.parameters()], lr=rate)
+    for _ in range(steps):
+        logits, own = student(x)
+        own = own.detach() if detach else own
+        apart = (1 - F.cosine_similarity(project(own), states, dim=-1)).mean()
+        loss = outputs * F.cross_entropy(logits, answers) + weight * apart
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return student
 
 
-def relations_pair_by_pair(student, teacher, rows):
-    total = 0.0
-    for i in range(len(rows)):
-        own = [j for j in range(len(rows)) if rows[j] == rows[i]]
-        s = F.cosine_similarity(student[i : i + 1], student[own])
-        t = F.cosine_similarity(teacher[i : i + 1], teacher[own])
-        total = total + (s - t).square().mean()
-    return total / len(rows)
+def train_without_states(student, project, x, answers, states):
+    return _trained(student, project, x, answers, states, weight=0.0)
 
 
-def relations_by_einsum(student, teacher, rows):
-    s, t = (torch.einsum("id,jd->ij", z, z) for z in (F.normalize(student), F.normalize(teacher)))
-    weight = (rows[:, None] == rows).to(s.dtype)
-    return torch.einsum("ij,ij->", (s - t) ** 2, weight / weight.sum(1, keepdim=True)) / len(rows)
+def train_without_answers(student, project, x, answers, states):
+    return _trained(student, project, x, answers, states, outputs=0.0)
 
 
-RIGHT = {"8.1": cka, "8.2": state_loss, "8.3": layer_map, "8.4": explained, "8.5": relations}
+def train_detached(student, project, x, answers, states):
+    return _trained(student, project, x, answers, states, detach=True)
+
+
+def train_wrong_sign(student, project, x, answers, states):
+    return _trained(student, project, x, answers, states, weight=-3.0)
+
+
+def train_shuffled(student, project, x, answers, states):
+    return _trained(student, project, x, answers, states[torch.randperm(len(x))])
+
+
+def train_too_short(student, project, x, answers, states):
+    return _trained(student, project, x, answers, states, steps=5)
+
+
+def train_too_fast(student, project, x, answers, states):
+    return _trained(student, project, x, answers, states, rate=3.0)
+
+
+def train_a_map_of_its_own(student, project, x, answers, states):
+    return _trained(student, torch.nn.Linear(16, states.shape[1], bias=False), x, answers, states)
+
+
+def train_turned_answers(student, project, x, answers, states):
+    return _trained(student, project, x, 1 - answers, states)
+
+
+def train_hands_back_the_loss(student, project, x, answers, states):
+    _trained(student, project, x, answers, states)
+    return F.cross_entropy(student(x)[0], answers)
+
+
+def train_changes_the_states(student, project, x, answers, states):
+    states /= states.norm(dim=-1, keepdim=True)
+    return train(student, project, x, answers, states)
+
+
+RIGHT = {"8.1": layer_map, "8.2": state_loss, "8.3": explained, "8.4": read_control, "8.5": diagnose, "8.6": train}
 ALSO_RIGHT = {
-    "8.1": [cka_by_numpy, cka_by_squares, cka_by_gram],
+    "8.1": [map_by_numpy, map_in_pairs, layer_map_with_zip],
     "8.2": [state_one_by_one, state_without_gradient_of_the_teacher, state_loss_by_length],
-    "8.3": [map_by_numpy, map_in_pairs, layer_map_with_zip],
-    "8.4": [explained_by_numpy, explained_column_by_column, explained_with_ones],
-    "8.5": [relations_pair_by_pair, relations_by_einsum, relations_text_by_text],
+    "8.3": [explained_by_numpy, explained_column_by_column, explained_with_ones],
+    "8.4": [read_by_t, read_with_lists],
+    "8.5": [diagnose_by_ratio, diagnose_in_another_order],
+    "8.6": [train_squared_and_in_batches, train_first_states_then_head],
 }
 WRONG = {
     "8.1": [
-        cka_in_place,
-        cka_centred_by_one_number,
-        cka_centres_one_only,
-        cka_spectral,
-        cka_of_dot_products,
-        cka_standardised,
-        cka_not_centred,
-        cka_centred_over_dimensions,
-        cka_not_squared,
-        cka_wrong_norms,
+        map_in_place,
+        map_of_texts,
+        map_of_floats,
+        map_last_minus_one,
+        map_turned_round,
+        map_one_ahead,
+        map_of_outputs,
+        map_of_numbers,
+        map_without_last,
+        map_with_embedding,
+        map_uniform,
     ],
     "8.2": [
         state_rolled,
@@ -482,19 +565,6 @@ WRONG = {
         state_similarity,
     ],
     "8.3": [
-        map_in_place,
-        map_of_texts,
-        map_of_floats,
-        map_last_minus_one,
-        map_turned_round,
-        map_one_ahead,
-        map_of_outputs,
-        map_of_numbers,
-        map_without_last,
-        map_with_embedding,
-        map_uniform,
-    ],
-    "8.4": [
         explained_about_the_training_mean,
         explained_not_below_zero,
         explained_about_one_number,
@@ -508,19 +578,39 @@ WRONG = {
         explained_against_zero,
         explained_left_over,
     ],
+    "8.4": [
+        read_means,
+        read_without_control,
+        read_control_alone,
+        read_shuffled_against_outputs,
+        read_unpaired,
+        read_without_harm,
+        read_deviation_for_error,
+        read_keeps_any_gain,
+        read_turned_round,
+        read_reason_alone,
+        read_changes_what_it_gets,
+    ],
     "8.5": [
-        relations_of_sorted_texts,
-        relations_between_neighbours,
-        relations_detached,
-        relations_without_itself,
-        relations_mean_over_texts,
-        relations_in_place,
-        relations_of_distances,
-        relations_across_texts,
-        relations_wrong_divisor,
-        relations_dot_products,
-        relations_over_pairs,
-        relations_absolute,
-        relations_sum,
+        diagnose_all_sound,
+        diagnose_by_accuracy,
+        diagnose_without_pull,
+        diagnose_trusts_the_training_distance,
+        diagnose_first_reading,
+        diagnose_small_pull,
+        diagnose_in_other_words,
+    ],
+    "8.6": [
+        train_without_states,
+        train_without_answers,
+        train_detached,
+        train_wrong_sign,
+        train_shuffled,
+        train_too_short,
+        train_too_fast,
+        train_a_map_of_its_own,
+        train_turned_answers,
+        train_hands_back_the_loss,
+        train_changes_the_states,
     ],
 }

@@ -287,7 +287,7 @@ def test_one_lessons_rows_are_those_of_the_whole_ledger():
     assert claims.ledger("04") == whole and whole
 
 
-@pytest.mark.parametrize("lesson", ["99", "06", "first", "010"])
+@pytest.mark.parametrize("lesson", ["99", "09", "first", "010"])
 def test_a_lesson_without_claims_is_answered_with_those_that_have_some(lesson, capsys):
     with pytest.raises(ValueError, match="there are claims in 01, 02, 03"):
         claims.ledger(lesson)
@@ -379,7 +379,7 @@ def test_every_claim_is_stated_whole():
     every = claims.every()
     assert len({claim.id for claim in every}) == len(every)
     numbers = {int("".join(filter(str.isdigit, claim.id))) for claim in every}
-    assert numbers == {*range(1, 14), *range(22, 29), 33, 38, 39, 40, 46, 57}
+    assert numbers == {*range(1, 14), 16, 17, 18, 19, 21, *range(22, 29), 33, 35, 36, 37, 38, 39, 40, 41, 42, 46, 52, 53, 55, 57}
     for claim in every:
         assert claim.statement and claim.source and claim.main, claim.id
         settings = [test.setting + test.budget + test.metric for test in (*claim.main, *claim.moderators)]
@@ -421,7 +421,7 @@ def test_a_forest_turns_effects_so_that_right_is_as_claimed(tmp_path, monkeypatc
     axes = plots.forest([row])
     (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert dot.get_xdata()[0] == pytest.approx(2.0)  # 1.0 below, of at least 0.5
-    assert axes.get_title() == f"C1 · “x”: {row['verdict']}"
+    assert f"C1 · “x”: {row['verdict']}" in [axes.get_title(place) for place in ("left", "center")]
     with pytest.raises(ValueError, match="about ranges"):
         plots.forest([row | {"least": None}])
 

@@ -36,7 +36,7 @@ def test_a_command_that_resembles_none_gets_the_list(capsys):
     assert "did you mean" not in (said := capsys.readouterr().err) and "demo, claims, train" in said
 
 
-@pytest.mark.parametrize("command", ["demo", "claims", "train", "experiments", "bench"])
+@pytest.mark.parametrize("command", ["demo", "claims", "train", "diagnose", "experiments", "bench"])
 def test_every_command_has_a_help_that_names_it(command, capsys):
     with pytest.raises(SystemExit) as left:
         cli.main([command, "--help"])

@@ -17,7 +17,8 @@ MAY_IMPORT = {  # a room, and what its modules may take from outside it
     "economics": {"runtime"},
     "pairs": TOP | {"models", "teacher"},
     "course": TOP | {"models", "teacher", "training", "evaluation", "economics", "pairs"},
-    "__main__": TOP | {"training", "pairs", "course"},  # the command line
+    "project": TOP | {"models", "teacher", "training", "evaluation", "economics"},
+    "__main__": TOP | {"training", "pairs", "project", "course"},  # the command line
 }
 BESIDE = {"bench", "execute", "tools", "tests", "conftest"}  # what lies beside the package
 
@@ -100,6 +101,9 @@ def test_no_two_modules_import_each_other_even_by_way_of_others():
         ("distill_lessons.pairs.digits", "from distill_lessons import training"),
         ("distill_lessons.pairs.digits", "if True:\n    from distill_lessons.course.results import load"),
         ("distill_lessons.pairs.digits", "import distill_lessons.__main__"),
+        ("distill_lessons.project.tuning", "from distill_lessons.pairs import smollm"),
+        ("distill_lessons.project.reporting", "from distill_lessons.course import plots"),
+        ("distill_lessons.economics.costs", "from distill_lessons import project"),
     ],
 )
 def test_an_arrow_that_points_up_is_seen(module, line):

@@ -332,6 +332,17 @@ LOSSES = (
 
 # --- Lesson 04: logit distillation ------------------------------------------------------------------------------------
 
+
+def near(setting, metric, arm, other, **more):
+    """A test on a student that was trained on other sources before: a lower score of `arm` is what is claimed."""
+    return reviews(setting, "lesson04-forgets", metric, arm, other, lower=True, **more)
+
+
+KNOWS = Premise(
+    "there is something to forget: five points on the other sources that a student has not who never saw them",
+    reviews("reviews", "lesson04-forgets", "old", "not distilled", "fresh", least=0.05),
+)
+
 LOGITS = (
     Claim(
         "C9a",
@@ -363,6 +374,8 @@ LOGITS = (
         "04",
         (language("language, 3e-3 against the best rate", "lesson04-arms", "kl", "fast", "logits", lower=False,
                   premises=(off_the_floor("logits"),)),),
+        tuple(near(f"reviews, accuracy on what it was trained on before, pre-training's rate against a {part} of it", "old",
+                   "as in pre-training", f"a {part}", premises=(KNOWS,)) for part in ("4th", "16th")),
     ),
     Claim(
         "C23b",
@@ -371,6 +384,8 @@ LOGITS = (
         "04",
         (language("language, a 32nd of 3e-3 against the best rate", "lesson04-arms", "kl", "slow", "logits", lower=False,
                   premises=(off_the_floor("logits"),)),),
+        tuple(near(f"reviews, accuracy on the case, a 64th of pre-training's rate against {words}", "accuracy", "a 64th", other)
+              for other, words in (("as in pre-training", "that rate"), ("a 4th", "a 4th of it"))),
         note="The best rate depends on the budget; a longer training has not been searched.",
     ),
     Claim(
@@ -623,6 +638,17 @@ def states(setting, arm, other, **more):
 
 
 NARROW = (off_the_floor("narrow logits", "lesson08-arms"),)
+SCRATCH = "lesson08-reviews"
+LEARNS = Premise(
+    "on the probabilities alone this student is right on 60%",
+    reviews("reviews", SCRATCH, "accuracy", "outputs", within=(0.6, WIDE)),
+)
+
+
+def scratch(setting, arm, other):
+    """A test on a small transformer from scratch that has the teacher's states beside its probabilities."""
+    return reviews(setting, SCRATCH, "accuracy", arm, other, premises=(*TAUGHT, LEARNS))
+
 
 FEATURES = (
     Claim(
@@ -636,8 +662,12 @@ FEATURES = (
             states("language, ten of the teacher's layers, ten times the weight", "weight 10", "logits"),
             states("language, narrow student from scratch, projected", "narrow both", "narrow logits", premises=NARROW),
             states("language, narrow student from scratch, relations", "narrow relations", "narrow logits", premises=NARROW),
+            *(scratch(f"reviews, a transformer from scratch, weight {weight}", f"states, weight {weight}", "outputs")
+              for weight in (1, 10)),
+            scratch("reviews, the same at weight 10, against states of other sentences", "states, weight 10",
+                    "shuffled, weight 10"),
         ),
-        note="The weight of ten was tried after the weight of one had shown little.",
+        note="On language the weight of ten was tried after the weight of one had shown little.",
     ),
     Claim(
         "C11b",
@@ -650,6 +680,8 @@ FEATURES = (
             *corpus("text at T=1, layers reversed against right", "08", "kl", "states reversed", "states", lower=False),
             states("language, layers reversed against right, ten times the weight", "reversed 10", "weight 10", lower=False),
             states("language, last layers against evenly spread", "both last", "both", lower=False),
+            scratch("reviews, a transformer from scratch, right layers against reversed, weight 10", "states, weight 10",
+                    "reversed, weight 10"),
         ),
     ),
 )  # fmt: skip
@@ -893,4 +925,287 @@ ECONOMICS = (
     ),
 )  # fmt: skip
 
-CLAIMS = (*TEMPERATURE, *DARK, *LOSSES, *LOGITS, *RESPONSES, *THOUGHT, *FEATURES, *SUCCESS, *ECONOMICS)
+# --- Lesson 06: synthetic data ----------------------------------------------------------------------------------------
+
+ROOM = Premise(
+    "without the teacher's errors a student is better by a point, so that a filter could matter",
+    reviews("reviews", "lesson06-filters", "accuracy", "people", "random"),
+)
+BARELY = "a filter that finds less than five points more of the errors than chance is not worth a second reading"
+ABOVE_CHANCE = Premise(
+    "a student of what was written is better than chance by five points",
+    reviews("reviews", "lesson06-hot", "accuracy", "1.0", "untrained", least=0.05),
+)
+REACHES = Premise(
+    "a student of people's labels for 5,000 sentences comes up to the teacher",
+    reviews("reviews", "lesson02-reviews", "accuracy", "people", "teacher", least=0.0),
+)
+
+
+def spots(words, arm, tables="lesson06-found"):
+    """A test on the share of the teacher's errors that a filter drops with half of the sentences."""
+    more = {"least": 0.05, "why": BARELY, "rates": "none", "premises": TAUGHT}
+    return reviews(f"reviews, {words}, share of the teacher's errors dropped", tables, "recall", arm, "random", **more)
+
+
+def filtered(words, arm, other="random", tables="lesson06-filters", premises=(*TAUGHT, ROOM)):
+    """A test on a student of the 2,500 answers that a filter keeps of 5,000."""
+    return reviews(f"reviews, {words}", tables, "accuracy", arm, other, premises=premises)
+
+
+def amount(words, arm, other=None, **more):
+    """A test on a student of so many sentences, real or written."""
+    return reviews(f"reviews, {words}", "lesson06-much", "accuracy", arm, other, **more)
+
+
+def heat(words, arm, other):
+    """A test on a student of 600 written sentences."""
+    return reviews(f"reviews, {words}", "lesson06-hot", "accuracy", arm, other, premises=(*TAUGHT, ABOVE_CHANCE))
+
+
+SYNTHETIC = (
+    Claim(
+        "C16a",
+        "Self-consistency finds a teacher's errors",
+        "guide A",
+        "06",
+        (spots("a teacher of 160 of the same labels agrees", "consistent"),),
+        (spots("that and a teacher of 2,560 labels agree", "three agree"),),
+    ),
+    Claim(
+        "C16b",
+        "Filtering by self-consistency helps the student",
+        "guide A",
+        "06",
+        (filtered("a teacher of 160 of the same labels agrees, against chance at equal numbers", "consistent"),),
+        (
+            filtered("that and a teacher of 2,560 labels agree, against chance at equal numbers", "three agree"),
+            filtered("a teacher of 160 of the same labels agrees, against all 5,000", "consistent", "all"),
+        ),
+    ),
+    Claim(
+        "C17a",
+        "Perplexity under a second model finds a teacher's errors",
+        "guide A",
+        "06",
+        (spots("likely under SmolLM2", "likely", "lesson06-perplexity-found + lesson06-found"),),
+    ),
+    Claim(
+        "C17b",
+        "Filtering by perplexity helps the student",
+        "guide A",
+        "06",
+        (filtered("likely under SmolLM2, against chance at equal numbers", "likely",
+                  tables="lesson06-perplexity + lesson06-filters"),),
+    ),
+    Claim(
+        "C18",
+        "Checks of length and format help",
+        "guide A",
+        "06",
+        (heat("600 written sentences that passed the checks against 600 of all", "checked", "mixed"),),
+    ),
+    Claim(
+        "C19a",
+        "A reward model finds a teacher's errors",
+        "guide A",
+        "06",
+        (spots("reward of the answer, fitted on 640 labels", "reward"),),
+    ),
+    Claim(
+        "C19b",
+        "Filtering by a reward model helps the student",
+        "guide A",
+        "06",
+        (filtered("reward of the answer, fitted on 640 labels, against chance at equal numbers", "reward"),),
+        (filtered("reward of the answer, fitted on 640 labels, against all 5,000", "reward", "all"),),
+    ),
+    Claim(
+        "C21a",
+        "A reference answer of another kind finds a teacher's errors",
+        "guide A",
+        "06",
+        (spots("a word list agrees", "rules"),),
+    ),
+    Claim(
+        "C21b",
+        "Filtering by reference answer helps the student",
+        "guide A",
+        "06",
+        (filtered("people's answer as reference, against chance at equal numbers", "people", premises=TAUGHT),),
+        (filtered("a word list's answer as reference, against chance at equal numbers", "rules"),),
+    ),
+    Claim(
+        "C22b",
+        "A high sampling temperature gives what is written the diversity that students need",
+        "guide A",
+        "06",
+        (heat("600 sentences written at T=1.5 against T=0.5", "1.5", "0.5"),),
+        (heat("600 sentences written at T=1 against T=0.5", "1.0", "0.5"),),
+    ),
+    Claim(
+        "C52",
+        "The teacher's quality is the upper limit of the student's",
+        "playbook B, 4",
+        "06",
+        (amount("the teacher against a student of 9,600 sentences", "teacher", "real 9600", premises=(*TAUGHT, REACHES)),),
+    ),
+    Claim(
+        "C53",
+        "People's labels added, and the teacher's errors taken out, help more than as much again from the teacher",
+        "playbook B, 5",
+        "06",
+        (filtered("2,500 answers and 640 people's labels against 5,000 answers", "labels too", "all", premises=TAUGHT),),
+        (filtered("2,500 right answers against 5,000 with errors", "people", "all", premises=TAUGHT),),
+    ),
+    Claim(
+        "C55a",
+        "From about a thousand to five thousand examples much is gained",
+        "playbook B, 8",
+        "06",
+        (amount("5,000 real sentences against 1,000", "real 5000", "real 1000", premises=TAUGHT),),
+    ),
+    Claim(
+        "C55b",
+        "From five to ten thousand examples little is gained",
+        "playbook B, 8",
+        "06",
+        (amount("9,600 real sentences against 5,000", "real 9600", "real 5000", within=(-WIDE, 0.01), premises=TAUGHT),),
+    ),
+)  # fmt: skip
+
+# --- Lesson 13: when it fails -----------------------------------------------------------------------------------------
+
+TWO = "two points are a third of what 5,000 sentences win over 640"
+SICK = "lesson13-reviews"
+
+
+def ails(words, metric, arm, other="sound", table=SICK, premises=(), **more):
+    """A test on the runs in which a symptom was made on purpose, or cured; of two points unless it says otherwise."""
+    rates = "lesson13-reviews-rates" if table == f"{SICK}-chosen" else "none"
+    sound = (
+        Premise("the teacher beats a sound student by five points", reviews("reviews", SICK, "accuracy", "teacher", "sound",
+                                                                            least=0.05, rates="none")),
+        Premise("a sound student is right on 65%", reviews("reviews", SICK, "accuracy", "sound", within=(0.65, WIDE),
+                                                           rates="none")),
+    )  # fmt: skip
+    how = {"least": 0.02, "why": TWO, "rates": rates, "premises": (*sound, *premises)}
+    return reviews(f"reviews, {words}", table, metric, arm, other, **how | more)
+
+
+def ill(words, metric, arm, other="sound", table=SICK):
+    """A premise: the symptom is there, by two points."""
+    return Premise(words, reviews("reviews", table, metric, arm, other, lower=True, least=0.02, rates="none"))
+
+
+INHERITED = (ill("the errors are inherited at these rates too", "topic", "planted", table=f"{SICK}-chosen"),)
+FORGOTTEN = (ill("two points of film are forgotten", "film", "forgets", "film"),)
+OVERFITTED = (ill("the narrow diet costs two points at these rates too", "accuracy", "narrow", table=f"{SICK}-chosen"),)
+HOLLOW = (ill("the student that sounds like its teacher is two points worse", "accuracy", "style"),)
+
+
+def unlearned(words, arm, premises=FORGOTTEN):
+    """A test on what is left of film sentences after a student went on with messages."""
+    return ails(words, "film", arm, "forgets", f"{SICK}-cures + {SICK}", premises)
+
+
+FAILURES = (
+    Claim(
+        "C35a",
+        "Students inherit their teacher's errors",
+        "guide A",
+        "13",
+        (ails("a teacher that praises all that speaks of plot or players, accuracy there", "topic", "planted", lower=True),),
+    ),
+    Claim(
+        "C35b",
+        "Filtering, mixing with labels and several teachers cure inherited errors",
+        "guide A",
+        "13",
+        (ails("without sentences on which a rule-based teacher differs", "topic", "planted, filtered", "planted",
+              f"{SICK}-chosen", INHERITED),),
+        (
+            ails("with the labels of 640 sentences for half of the rows", "topic", "planted, labels", "planted",
+                 f"{SICK}-chosen", INHERITED),
+            ails("the mean of three teachers", "topic", "planted, three teachers", "planted", f"{SICK}-chosen", INHERITED),
+        ),
+        note="The cure that guide A names first is the main test; the other two stand beside it.",
+    ),
+    Claim(
+        "C36a",
+        "Prompts of another kind than the trained ones hurt",
+        "guide A",
+        "13",
+        (ails("film sentences alone against film and products, accuracy on products", "product", "film", lower=True),),
+    ),
+    Claim(
+        "C36b",
+        "Realistic prompts cure a shift",
+        "guide A",
+        "13",
+        (ails("half of the sentences from where it is used, the teacher's probabilities", "shifted", "realistic", "film",
+              f"{SICK}-chosen"),),
+        (ails("the same with people's labels", "shifted", "realistic, labels", "film", f"{SICK}-chosen"),),
+    ),
+    Claim(
+        "C37a",
+        "A student that is specialised forgets",
+        "guide A",
+        "13",
+        (ails("after 2,000 messages, accuracy on film", "film", "forgets", "film", lower=True),),
+    ),
+    Claim(
+        "C37b",
+        "Mixing, a lower rate and training a part of the weights cure forgetting",
+        "guide A",
+        "13",
+        (unlearned("half of each batch from film", "forgets, half film"),),
+        (
+            unlearned("a tenth of each batch from film", "forgets, replay"),
+            unlearned("a quarter of the rate", "forgets, lower rate"),
+            unlearned("one epoch", "forgets, one epoch"),
+            unlearned("the last layer alone", "forgets, last layer"),
+        ),
+        note="Guide A names LoRA; of so small a student the last layer alone is trained.",
+    ),
+    Claim(
+        "C41",
+        "Diverse prompts cure overfitting to synthetic data",
+        "guide A",
+        "13",
+        (ails("500 different sentences against 50 in ten near-copies", "accuracy", "diverse", "narrow", f"{SICK}-chosen",
+              OVERFITTED),),
+    ),
+    Claim(
+        "C42a",
+        "Students copy a teacher's style before its substance",
+        "guide A; Gudibande et al. 2023",
+        "13",
+        (ails("where a student as sure as its teacher and a sound one differ, how often people side with the first",
+              "people prefer", "style", None, premises=HOLLOW, within=(-WIDE, 0.5)),),
+        (ails("how often a judge does that takes the surer one", "judge prefers", "style", None, premises=HOLLOW,
+              within=(0.5, WIDE)),),
+    ),
+    Claim(
+        "C42b",
+        "Checked data cure style without substance",
+        "guide A",
+        "13",
+        (ails("only answers that people share", "accuracy", "style, checked", "style", f"{SICK}-cures + {SICK}", HOLLOW),),
+        (ails("sentences of the task instead", "accuracy", "style, on the task", "style", f"{SICK}-cures + {SICK}", HOLLOW),),
+    ),
+)  # fmt: skip
+
+CLAIMS = (
+    *TEMPERATURE,
+    *DARK,
+    *LOSSES,
+    *LOGITS,
+    *RESPONSES,
+    *SYNTHETIC,
+    *THOUGHT,
+    *FEATURES,
+    *SUCCESS,
+    *FAILURES,
+    *ECONOMICS,
+)

@@ -1,63 +1,72 @@
-"""Checks of lesson 08, feature distillation: CKA, state loss, layer map, projection, relations within a text."""
+"""Checks of lesson 08, feature distillation: layer map, state loss, projection, a control read, four logs, a training."""
 
-import math
+import copy
 import operator
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from distill_lessons.course.exercises import Wrong, close, number
 from distill_lessons.course.exercises.common import nearest, unchanged
 
 
-def _cka(x, y, centre=True):
-    x, y = x.double(), y.double()
-    if centre:
-        x, y = x - x.mean(0), y - y.mean(0)
-    return (torch.linalg.norm(y.T @ x) ** 2 / (torch.linalg.norm(x.T @ x) * torch.linalg.norm(y.T @ y))).item()
-
-
-def check_cka(cka):
-    """8.1: linear CKA."""
-    cka = unchanged(cka)
-    for d, e in ((5, 5), (4, 9), (8, 3)):
-        x, y = torch.randn(60, d) + 2 * torch.randn(d), (torch.randn(60, e) - 1) * torch.linspace(0.5, 3, e)
-        y[:, :3] += x[:, :3]
-        expected = _cka(x, y)
-        got = number(cka(x.clone(), y.clone()))
-        if close(got, expected, 1e-4):
+def check_layer_map(layer_map):
+    """8.1: each student state to the teacher state that its next layer was trained on."""
+    layer_map = unchanged(layer_map)
+    cases = [
+        ([2, 5, 7], 9),
+        ([3], 5),
+        ([0, 1, 28, 29], 30),
+        ([0, 2, 4], 6),
+        ([0, 1, 2, 3], 4),
+        ([0, 1, 5, 9, 10, 11], 12),
+    ]
+    for depth in torch.randint(16, 60, (3,)).tolist():
+        cases.append(([0, *(1 + torch.randperm(depth - 1)[:6].sort().values).tolist()], depth))
+    for kept, depth in cases:
+        expected = {i: kept[i] for i in range(1, len(kept))} | {len(kept): depth}
+        got = layer_map(list(kept), depth)
+        try:
+            got = dict(got)
+        except (TypeError, ValueError):
+            raise Wrong(f"A dict of student state to teacher state was expected, and this came: {got!r}") from None
+        try:
+            got = {operator.index(student): operator.index(teacher) for student, teacher in got.items()}
+        except TypeError:
+            raise Wrong(f"States are whole numbers (int), and this came: {got!r}") from None
+        if got == expected:
             continue
-        a, b = (z.double() - z.double().mean(0) for z in (x, y))
-        norms = torch.linalg.norm(a.T @ a) * torch.linalg.norm(b.T @ b)
-        mistakes = (
-            (
-                _cka(x, y, centre=False),
-                "The columns are not centred: subtract each one's mean over the positions. (hint 1)",
-            ),
-            (
-                _cka(x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True), centre=False),
-                "You centred each position over its dimensions: subtract each column's mean over positions. (hint 1)",
-            ),
-            (_cka(x - x.mean(), y - y.mean(), centre=False),
-             "You subtract one mean for everything: each column has its own, mean(0). (hint 1)"),
-            (_cka(x - x.mean(0), y, centre=False), "You centre x alone: y needs it as well. (hint 1)"),
-            (_cka(x, y - y.mean(0), centre=False), "You centre y alone: x needs it as well. (hint 1)"),
-            (_cka((x - x.mean(0)) / x.std(0), (y - y.mean(0)) / y.std(0)),
-             "You divide by the deviations too: subtract the means alone. (hint 1)"),
-            (torch.linalg.norm(b.T @ a) / norms.sqrt(), "The numerator is the norm squared. (hint 2)"),
-            (torch.linalg.norm(b.T @ a) / norms, "The numerator is the norm squared. (hint 2)"),
-            (torch.linalg.norm(b.T @ a) ** 2 / (torch.linalg.norm(a) * torch.linalg.norm(b)) ** 2,
-             "The denominator has the norms of X'X and Y'Y, not those of X and Y. (hint 2)"),
-            (torch.linalg.norm(b.T @ a) ** 2 / norms**2, "The denominator's norms are not squared. (hint 2)"),
-            (torch.linalg.norm(b.T @ a, 2) ** 2 / (torch.linalg.norm(a.T @ a, 2) * torch.linalg.norm(b.T @ b, 2)),
-             "You took the largest singular value: the norm here is the root of the sum of squares. (hint 2)"),
-        )  # fmt: skip
-        why = "Centre the columns of both; then ‖Y'X‖² over ‖X'X‖ ‖Y'Y‖. (hints 1 and 2)"
-        why = nearest(got, mistakes, why)
-        raise Wrong(f"For 60 positions a CKA of {expected:.4f} was expected, and {got:.4f} came. {why}")
-    x = torch.randn(50, 6)
-    turned = 3 * x @ torch.linalg.qr(torch.randn(6, 6))[0] + 1
-    if not close(number(cka(x.clone(), turned)), 1, 1e-3):
-        raise Wrong("A rotated, scaled and shifted copy must have a CKA of 1.")
+        told = f"For layers {kept} of {depth} {expected} was expected, and {got} came. "
+        if got == {i: kept[i - 1] + 1 for i in range(1, len(kept) + 1)}:
+            raise Wrong(
+                told + "You map to what the copied layer used to send; the next layer now must receive what it used to "
+                "receive. (hint 1)"
+            )
+        if got == {i: kept[i - 1] for i in range(1, len(kept) + 1)}:
+            raise Wrong(told + "State i comes after layer i − 1 and goes into layer i: take kept[i]. (hint 2)")
+        if got == {i: layer for i, layer in enumerate(kept)} | {len(kept): depth}:
+            raise Wrong(told + "State 0 is the embedding, equal in both: leave it out.")
+        if got == {i: kept[i] for i in range(1, len(kept))}:
+            raise Wrong(told + "The last state, the one before the head, is missing. (hint 2)")
+        if got == {teacher: student for student, teacher in expected.items()}:
+            raise Wrong(told + "Yours goes from teacher to student: turn it round.")
+        missing = [state for state in expected if state not in got]
+        if missing:
+            raise Wrong(told + f"Student state {missing[0]} is missing: 1 to {len(kept)} all have one.")
+        state = next((state for state in expected if got[state] != expected[state]), None)
+        if state is None:
+            raise Wrong(told + f"There are states too many: 1 to {len(kept)}, without 0, the embedding.")
+        if state == len(kept):
+            raise Wrong(
+                told + f"The last state goes into the head, which received the teacher's last state, {depth}. (hint 2)"
+            )
+        raise Wrong(
+            told
+            + f"Student state {state} goes into the layer that was the teacher's {kept[state]}, and that received the "
+            f"teacher's state {kept[state]}. (hint 1)"
+        )
 
 
 def check_state_loss(state_loss):
@@ -127,65 +136,8 @@ def check_state_loss(state_loss):
             raise Wrong("Your loss also moves the teacher: detach its states. (hint 2)")
 
 
-def check_layer_map(layer_map):
-    """8.3: each student state to the teacher state that its next layer was trained on."""
-    layer_map = unchanged(layer_map)
-    cases = [
-        ([2, 5, 7], 9),
-        ([3], 5),
-        ([0, 1, 28, 29], 30),
-        ([0, 2, 4], 6),
-        ([0, 1, 2, 3], 4),
-        ([0, 1, 5, 9, 10, 11], 12),
-    ]
-    for depth in torch.randint(16, 60, (3,)).tolist():
-        cases.append(([0, *(1 + torch.randperm(depth - 1)[:6].sort().values).tolist()], depth))
-    for kept, depth in cases:
-        expected = {i: kept[i] for i in range(1, len(kept))} | {len(kept): depth}
-        got = layer_map(list(kept), depth)
-        try:
-            got = dict(got)
-        except (TypeError, ValueError):
-            raise Wrong(f"A dict of student state to teacher state was expected, and this came: {got!r}") from None
-        try:
-            got = {operator.index(student): operator.index(teacher) for student, teacher in got.items()}
-        except TypeError:
-            raise Wrong(f"States are whole numbers (int), and this came: {got!r}") from None
-        if got == expected:
-            continue
-        told = f"For layers {kept} of {depth} {expected} was expected, and {got} came. "
-        if got == {i: kept[i - 1] + 1 for i in range(1, len(kept) + 1)}:
-            raise Wrong(
-                told + "You map to what the copied layer used to send; the next layer now must receive what it used to "
-                "receive. (hint 1)"
-            )
-        if got == {i: kept[i - 1] for i in range(1, len(kept) + 1)}:
-            raise Wrong(told + "State i comes after layer i − 1 and goes into layer i: take kept[i]. (hint 2)")
-        if got == {i: layer for i, layer in enumerate(kept)} | {len(kept): depth}:
-            raise Wrong(told + "State 0 is the embedding, equal in both: leave it out.")
-        if got == {i: kept[i] for i in range(1, len(kept))}:
-            raise Wrong(told + "The last state, the one before the head, is missing. (hint 2)")
-        if got == {teacher: student for student, teacher in expected.items()}:
-            raise Wrong(told + "Yours goes from teacher to student: turn it round.")
-        missing = [state for state in expected if state not in got]
-        if missing:
-            raise Wrong(told + f"Student state {missing[0]} is missing: 1 to {len(kept)} all have one.")
-        state = next((state for state in expected if got[state] != expected[state]), None)
-        if state is None:
-            raise Wrong(told + f"There are states too many: 1 to {len(kept)}, without 0, the embedding.")
-        if state == len(kept):
-            raise Wrong(
-                told + f"The last state goes into the head, which received the teacher's last state, {depth}. (hint 2)"
-            )
-        raise Wrong(
-            told
-            + f"Student state {state} goes into the layer that was the teacher's {kept[state]}, and that received the "
-            f"teacher's state {kept[state]}. (hint 1)"
-        )
-
-
 def check_explained(explained):
-    """8.4: how much of the teacher's states a linear map explains, on states it was not fitted to."""
+    """8.3: how much of the teacher's states a linear map explains, on states it was not fitted to."""
     explained = unchanged(explained)
     # Few training rows and much noise: every mistake then moves the share by far more than the tolerance. The test states
     # lie elsewhere, so that their mean is another; and where the noise is all there is, the share is below 0.
@@ -276,89 +228,241 @@ def _ridge(train_s, train_t, test_s, test_t, strength):
     return (1 - left.square().sum() / (v - v.mean(0)).square().sum()).item()
 
 
-def check_relations(relations):
-    """8.5: squared differences of cosine similarities within each text, mean over its pairs, mean over positions."""
-    relations = unchanged(relations)
-    for lengths, names in (((3, 5), (0, 1)), ((4, 1, 2), (0, 1, 2)), ((5, 2, 3), (7, 0, 4))):
-        total = sum(lengths)
-        rows = torch.repeat_interleave(torch.tensor(names), torch.tensor(lengths))
-        if len(lengths) > 2:  # the positions of a batch may stand in any order
-            rows = rows[torch.randperm(total)]
-        student, teacher = torch.randn(total, 4), torch.randn(total, 7)
-        s, t = (torch.nn.functional.normalize(z.double(), dim=-1) for z in (student, teacher))
-        squares = (s @ s.T - t @ t.T).square()
-        same = rows[:, None] == rows[None]
-        expected = ((squares * same).sum(1) / same.sum(1)).mean()
-        own = student.clone().requires_grad_()
-        value = relations(own, teacher.clone(), rows.clone())
-        array = torch.as_tensor(value).detach()
-        got = array.item() if array.numel() == 1 else number(value)
-        if close(got, expected, 1e-4):
-            if not isinstance(value, torch.Tensor) or not value.requires_grad:
-                raise Wrong("Your loss has no gradient in the student's states: return a tensor.")
-            value.backward()
-            right = student.double().requires_grad_()
-            z = torch.nn.functional.normalize(right, dim=-1)
-            ((((z @ z.T - t @ t.T).square() * same).sum(1) / same.sum(1)).mean()).backward()
-            if own.grad is None or not close(own.grad, right.grad, 1e-4):
-                raise Wrong(
-                    "The value is right, but its gradient in the student is not: both states of a pair are the student's, and "
-                    "the gradient goes through both. Is one detached?"
-                )
+# --- 8.4: what did the states do? -------------------------------------------------------------------------------------
+
+REASONS = {
+    "meaning": "keep",  # better than without, and better than with other sentences' states
+    "any target": "drop",  # better than without, and no better than with other sentences' states
+    "nothing seen": "drop",
+    "harm": "drop",
+}
+CLEAR = 2.5  # standard errors
+
+
+def _clear(one, other):
+    """How many standard errors the mean paired difference is above zero."""
+    gap = one - other
+    return gap.mean() / (gap.std(ddof=1) / np.sqrt(len(gap)))
+
+
+def _reason(outputs, states, shuffled):
+    if _clear(outputs, states) > CLEAR:
+        return "harm"
+    if _clear(states, outputs) <= CLEAR:
+        return "nothing seen"
+    return "meaning" if _clear(states, shuffled) > CLEAR else "any target"
+
+
+# Gains of states and of shuffled states over the outputs alone, in units of the noise between arms of one seed.
+GAINS = ((3, 0), (3, 1.2), (3, 3), (1.5, 1.5), (0, 0), (0, -3), (-3, -3), (-3, 0), (0, 3), (2.5, 4.5), (6, 3))
+
+
+def check_read_control(read):
+    """8.4: keep the states or drop them, and why, from accuracies over seeds."""
+    read = unchanged(read)
+    for place in torch.randperm(len(GAINS)).tolist():
+        while True:  # until no other sensible rule would decide otherwise: nothing lies near the limit
+            rng = np.random.default_rng(int(torch.randint(2**31, ())))
+            seeds = int(rng.integers(8, 13))
+            common = 0.7 + 0.03 * rng.standard_normal(seeds)  # what the seeds share: it cancels only in pairs
+            arms = [common + 0.004 * (gain + rng.standard_normal(seeds)) for gain in (0, *GAINS[place])]
+            ratios = [_clear(arms[1], arms[0]), _clear(arms[1], arms[2])]
+            if all(abs(abs(ratio) - CLEAR) > 0.7 for ratio in ratios):
+                break
+        expected = _reason(*arms)
+        answer = read(*(arm.copy() for arm in arms))
+        try:
+            decision, reason = answer
+        except (TypeError, ValueError):
+            raise Wrong(f'A pair is expected, such as ("drop", "harm"), and this came: {answer!r:.80}.') from None
+        if not isinstance(reason, str) or reason not in REASONS or decision not in REASONS.values():
+            raise Wrong(
+                f'"keep" or "drop" is expected, and one of the reasons {", ".join(REASONS)}; this came: {answer!r:.80}.'
+            )
+        if (decision, reason) == (REASONS[expected], expected):
             continue
-        if math.isnan(got):
-            raise Wrong("Yours gives NaN: a text of one position has one pair, the position with itself. (hint 2)")
-        each = (squares * same).sum(1)
-        raw = (student.double() @ student.double().T - teacher.double() @ teacher.double().T).square()
-        order = rows.sort().values
-        blocks = order[:, None] == order[None]
-        apart = "Here the texts do not stand one after the other: compare rows[:, None] == rows[None]. (hint 2)"
-        mistakes = (
-            (((squares * blocks).sum(1) / blocks.sum(1)).mean(), apart),
-            (squares.mean(), "Positions of other texts are in yours: compare within a text only. (hint 2)"),
-            ((squares * same).mean(), "You divide by all pairs, those of other texts too. (hint 2)"),
-            (
-                ((raw * same).sum(1) / same.sum(1)).mean(),
-                "Scale every state to length 1 first: cosine, not dot product.",
-            ),
-            (
-                (squares * same).sum() / same.sum(),
-                "You take the mean over pairs: a long text then weighs more. (hint 2)",
-            ),
-            (((squares * same).sum(1) / same.sum(1)).sum(), "You sum over the positions: take their mean."),
-            (
-                (((s @ s.T - t @ t.T).abs() * same).sum(1) / same.sum(1)).mean(),
-                "You take absolute differences: squares were asked for.",
-            ),
-            (
-                (each / (same.sum(1) - 1).clamp(min=1)).mean(),
-                "Each position counts itself too: divide by all of its text. (hint 2)",
-            ),
-            (
-                torch.stack([(each / same.sum(1))[rows == name].mean() for name in names]).mean(),
-                "You take the mean over texts: one over positions was asked for. (hint 2)",
-            ),
-            (
-                (((2 - 2 * s @ s.T).clamp(min=0).sqrt() - (2 - 2 * t @ t.T).clamp(min=0).sqrt()).square() * same)
-                .sum(1)
-                .div(same.sum(1))
-                .mean(),
-                "You compare distances: cosines were asked for. (hint 1)",
-            ),
+        told = (
+            f"States gain {100 * (arms[1] - arms[0]).mean():+.2f} points on the outputs alone, {ratios[0]:.1f} standard errors of "
+            f"the paired difference, and {100 * (arms[1] - arms[2]).mean():+.2f} on shuffled ones, {ratios[1]:.1f} standard errors. "
+            f"You say {decision}, {reason}. "
         )
-        why = "Squared differences of the cosines, mean over the positions of the same text, then over all. (hints 1 and 2)"
-        if not torch.equal(rows, rows.sort().values):
-            why = apart
-        why = nearest(got, mistakes, why)
+        if reason == expected:
+            raise Wrong(told + "The reason is right, and the decision does not follow from it: keep for meaning alone.")
+        why = {
+            "harm": "With states the student is clearly worse than without. (hint 1)",
+            "nothing seen": "Over the outputs alone no gain is clear, whatever the control does. (hint 1)",
+            "any target": "Other sentences' states do as well: it is not what they mean. (hint 2)",
+            "meaning": "They gain on both: subtract seed by seed, and divide by the error of the mean. (hint 1)",
+        }[expected]
+        raise Wrong(told + why)
+
+
+# --- 8.5 and 8.6: a small world ---------------------------------------------------------------------------------------
+
+INPUTS, INSIDE = 30, 12
+
+
+class Small(nn.Module):
+    """``student(x)`` gives logits ``[B, 2]`` and hidden states ``[B, hidden]``."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.body, self.head = nn.Linear(INPUTS, hidden), nn.Linear(hidden, 2)
+
+    def forward(self, x):
+        states = self.body(x).tanh()
+        return self.head(states), states
+
+
+def world(generator: torch.Generator, count: int = 120):
+    """A teacher with 12 hidden numbers, `count` inputs for the student and 2,000 held out."""
+    teacher = Small(INSIDE)
+    with torch.no_grad():
+        for weight in teacher.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) * (0.2 if weight.shape[-1] == INPUTS else 1.5))
+        teacher.head.bias.zero_()
+    draw = lambda n: torch.randn(n, INPUTS, generator=generator)  # noqa: E731
+    return teacher, draw(count), draw(2000)
+
+
+def agreement(student, teacher, held_out):
+    """Share of held-out inputs on which both have one answer."""
+    with torch.no_grad():
+        return (student(held_out)[0].argmax(-1) == teacher(held_out)[0].argmax(-1)).float().mean().item()
+
+
+KINDS = ("sound", "cut off", "other sentences", "moving teacher")
+
+
+def log_of(kind: str, seed: int) -> dict[str, list[float]]:
+    """Six readings of a run of a kind, one every 40 steps.
+
+    Returns:
+        ``distance`` on the training inputs, as the loss has it; on ``held out`` ones, to the teacher as it was; ``pull``, the
+        norm of the distance's gradient in the student's weights; ``accuracy``, agreement with the teacher, held out.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    teacher, x, held_out = world(generator)
+    moving = copy.deepcopy(teacher)
+    order = torch.randperm(len(x), generator=generator) if kind == "other sentences" else torch.arange(len(x))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        student, project = Small(16), nn.Linear(16, INSIDE, bias=False)
+    groups = [{"params": [*student.parameters(), *project.parameters()]}]
+    if kind == "moving teacher":
+        groups.append({"params": list(moving.parameters()), "lr": 5e-2})
+    optimiser = torch.optim.Adam(groups, lr=1e-2)
+    answers = teacher(x)[0].argmax(-1)
+
+    def apart(inputs, order, teacher=moving):
+        own, theirs = student(inputs)[1], teacher(inputs)[1][order]
+        own = own.detach() if kind == "cut off" else own
+        theirs = theirs if kind == "moving teacher" else theirs.detach()
+        return (1 - F.cosine_similarity(project(own), theirs, dim=-1)).mean()
+
+    log = {"distance": [], "held out": [], "pull": [], "accuracy": []}
+    for step in range(201):
+        distance = apart(x, order)
+        if step % 40 == 0:
+            pulled = torch.autograd.grad(distance, student.body.weight, retain_graph=True, allow_unused=True)[0]
+            log["distance"].append(distance.item())
+            log["held out"].append(apart(held_out, torch.arange(len(held_out)), teacher).item())
+            log["pull"].append(0.0 if pulled is None else pulled.norm().item())
+            log["accuracy"].append(agreement(student, teacher, held_out))
+        loss = F.cross_entropy(student(x)[0], answers) + distance
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return log
+
+
+def logs(seed: int = 0, letters: str = "CADB") -> dict[str, dict[str, list[float]]]:
+    """Four runs, one of each of KINDS, named by letters."""
+    return {letter: log_of(kind, seed + place) for place, (letter, kind) in enumerate(sorted(zip(letters, KINDS)))}
+
+
+def show_logs(seed: int = 0) -> None:
+    """The last reading of each of the four runs."""
+    for letter, log in logs(seed).items():
+        print(letter, "  ".join(f"{name} {readings[-1]:.3f}" for name, readings in log.items()))
+
+
+def check_diagnose(diagnose):
+    """8.5: which of four runs was sound, and what the other three had wrong."""
+    diagnose = unchanged(diagnose)
+    for place in torch.randperm(len(KINDS)).tolist() + torch.randint(len(KINDS), (4,)).tolist():
+        log = log_of(KINDS[place], int(torch.randint(10**6, ())))
+        answer = diagnose(copy.deepcopy(log))
+        if not isinstance(answer, str) or answer not in KINDS:
+            raise Wrong(f"One of the words {', '.join(KINDS)} is expected, and this came: {answer!r:.80}.")
+        if answer != KINDS[place]:
+            last = ", ".join(f"{name} {readings[-1]:.3f}" for name, readings in log.items())
+            why = {
+                "sound": "Its student is pulled, comes nearer, and nearer on new inputs too.",
+                "cut off": "The distance does not pull at this student's weights. (hint 1)",
+                "other sentences": "What it learns of the states does not hold on new inputs. (hint 2)",
+                "moving teacher": "Near where it trained, far from the teacher as it was: that one came to meet it. (hint 3)",
+            }[KINDS[place]]
+            raise Wrong(f"For a run that ends at {last} you say {answer!r}, and it was {KINDS[place]!r}. {why}")
+
+
+def _ours(student, project, x, answers, states, weight=3.0, steps=300):
+    """The reference training of 8.6: outputs, and `weight` times the distance of the states."""
+    optimiser = torch.optim.Adam([*student.parameters(), *project.parameters()], lr=1e-2)
+    for _ in range(steps):
+        logits, own = student(x)
+        loss = F.cross_entropy(logits, answers)
+        loss = loss + weight * (1 - F.cosine_similarity(project(own), states, dim=-1)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return student
+
+
+NEAR, BEHIND = 0.15, 0.05  # the farthest that the states may stay, and agreement lost against ours
+
+
+def check_train(train):
+    """8.6: a training that uses answers and states, scored on held-out inputs of three small worlds."""
+    far, found, ours = [], [], []
+    for _ in range(3):
+        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+        teacher, x, held_out = world(generator)
+        student, project = Small(16), nn.Linear(16, INSIDE, bias=False)
+        with torch.no_grad():
+            logits, states = teacher(x)
+        given = (x, logits.argmax(-1), states)
+        ours.append(agreement(_ours(*copy.deepcopy((student, project)), *given), teacher, held_out))
+        copies = [each.clone() for each in given]
+        with torch.enable_grad():
+            trained = train(student, project, *copies)
+        if any(not torch.equal(now.detach(), was) for now, was in zip(copies, given)):
+            raise Wrong("Your function changes what it is given: x, the answers and the states stay as they are.")
+        if not isinstance(trained, nn.Module):
+            raise Wrong(f"The trained student is expected back, and this came: {trained!r:.80}.")
+        with torch.no_grad():
+            own, theirs = project(trained(held_out)[1]), teacher(held_out)[1]
+        far.append((1 - F.cosine_similarity(own, theirs, dim=-1)).mean().item())
+        found.append(agreement(trained, teacher, held_out))
+    distance, got, reference = (float(np.mean(scores)) for scores in (far, found, ours))
+    told = (
+        f"On new inputs your states are {distance:.2f} from the teacher's, and {got:.1%} of the answers are its own. "
+    )
+    if not distance < NEAR:
         raise Wrong(
-            f"For texts of {list(lengths)} positions, rows {rows.tolist()}, {expected:.4f} was expected, and {got:.4f} came. {why}"
+            told
+            + f"{NEAR} or less was asked for. Does the distance pull at the student's body, with the right sign, each state "
+            "towards its own, for enough steps? And is `project` trained, in place? (hint 1)"
         )
+    if got < reference - BEHIND:
+        raise Wrong(told + f"Ours agrees on {reference:.1%}: are the answers in the loss too? (hint 2)")
 
 
 CHECKS = {
-    "8.1": check_cka,
+    "8.1": check_layer_map,
     "8.2": check_state_loss,
-    "8.3": check_layer_map,
-    "8.4": check_explained,
-    "8.5": check_relations,
+    "8.3": check_explained,
+    "8.4": check_read_control,
+    "8.5": check_diagnose,
+    "8.6": check_train,
 }
