@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from scipy import special
 
+from distill_lessons.models import students
+
 
 def agreement(student_logits, teacher_logits):
     return (student_logits.argmax(-1) == teacher_logits.argmax(-1)).float().mean()
@@ -29,6 +31,10 @@ def kl_rows(student_logits, teacher_logits):
 def answer_kl(student_logits, teacher_logits, labels):
     is_answer = labels[:, 1:] != -100
     return kl_rows(student_logits, teacher_logits)[:, :-1][is_answer].mean()
+
+
+def agreement_of_booleans(student_logits, teacher_logits):
+    return (student_logits.argmax(-1) == teacher_logits.argmax(-1)).mean()
 
 
 def agreement_in_percent(student_logits, teacher_logits):
@@ -75,6 +81,10 @@ def dollars_in_whole_hours(tokens_per_second, dollars_per_hour):
 
 def dollars_by_the_hour(tokens_per_second, dollars_per_hour):
     return dollars_per_hour / (tokens_per_second * 60 * 60) * 1_000_000
+
+
+def dollars_in_a_tensor(tokens_per_second, dollars_per_hour):
+    return torch.tensor([dollars_per_hour]) * (1e6 / 3600 / tokens_per_second)
 
 
 def kept_as_floats(total, depth):
@@ -194,12 +204,13 @@ RIGHT = {"0.1": agreement, "0.2": dollars_per_million, "0.3": kept_layers, "0.4"
 
 ALSO_RIGHT = {
     "0.1": [agreement_by_numpy, agreement_in_a_loop],
-    "0.2": [dollars_by_the_hour],
+    "0.2": [dollars_by_the_hour, dollars_in_a_tensor],
     "0.3": [kept_by_numpy, kept_in_a_tensor, kept_one_by_one, kept_in_a_tuple],
     "0.4": [kl_by_numpy, kl_in_a_loop, kl_by_kl_div],
 }
 WRONG = {
     "0.1": [
+        agreement_of_booleans,
         agreement_in_percent,
         agreement_over_the_vocabulary,
         agreement_of_forty,
@@ -229,6 +240,7 @@ WRONG = {
         kept_in_equal_steps,
         kept_between_the_second_and_the_last_but_two,
         kept_falling,
+        students.kept_layers,
         lambda total, depth: torch.linspace(0, total - 1, depth).round().int().tolist(),
         lambda total, depth: [0, *torch.linspace(1, total - 2, depth - 2).int().tolist(), total - 1],
         lambda total, depth: list(range(depth)),

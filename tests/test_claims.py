@@ -379,7 +379,29 @@ def test_every_claim_is_stated_whole():
     every = claims.every()
     assert len({claim.id for claim in every}) == len(every)
     numbers = {int("".join(filter(str.isdigit, claim.id))) for claim in every}
-    assert numbers == {*range(1, 14), 16, 17, 18, 19, 21, *range(22, 29), 33, 35, 36, 37, 38, 39, 40, 41, 42, 46, 52, 53, 55, 57}
+    assert numbers == {
+        *range(1, 14),
+        16,
+        17,
+        18,
+        19,
+        21,
+        *range(22, 29),
+        33,
+        35,
+        36,
+        37,
+        38,
+        39,
+        40,
+        41,
+        42,
+        46,
+        52,
+        53,
+        55,
+        57,
+    }
     for claim in every:
         assert claim.statement and claim.source and claim.main, claim.id
         settings = [test.setting + test.budget + test.metric for test in (*claim.main, *claim.moderators)]

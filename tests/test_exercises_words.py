@@ -11,6 +11,7 @@ from distill_lessons.course.exercises import common
 
 # What somebody answers, and words that must stand in what is printed.
 WORDS = [
+    ("0.1", "agreement_of_booleans", ".float()"),
     ("0.3", "kept_as_floats", "of type int"),
     ("0.3", "kept_in_a_float_tensor", "of type int"),
     ("0.4", "kl_rolled_over_rows", "wraps round"),

@@ -671,7 +671,7 @@ FEATURES = (
     ),
     Claim(
         "C11b",
-        "Which layers are matched matters",
+        "Which layers are matched matters: the teacher's at a like depth do best",
         "guide A; Sun et al. 2019; Jiao et al. 2020",
         "08",
         (states("language, layers reversed against right", "both reversed", "both", lower=False,

@@ -405,7 +405,7 @@ EXPERIMENTS = (
         "lesson13-reviews-rates",
         "lesson13-reviews-chosen",
         SEARCHED,
-        [2.0**step * 1e-3 for step in range(-7, 4)],
+        [2.0**step * 1e-3 for step in range(-7, 6)],
         at_rate,
         SEEDS,
         groups=on_reviews.groups,
@@ -504,7 +504,7 @@ def _kept(folder):
 def _rows(kept, arm, seed, p, right, teacher):
     """A row a sentence: answers of student and teacher with their confidence, and people's, which follows from both."""
     found = {}
-    for who, (name, number) in {"student": (arm, seed), "teacher": (teacher, 0)}.items():
+    for who, (name, number) in {"student": (arm, seed), "teacher": (teacher, SEEDS[0])}.items():
         says = kept[name, p, number]
         found |= {who: (says > 0.5).astype(int), f"{who}_confidence": np.maximum(says, 1 - says)}
     was_right = kept[arm, right, seed] > 0
