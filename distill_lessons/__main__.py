@@ -14,7 +14,7 @@ COMMANDS = {
     "demo": ("distill_lessons.course.demo", "run lesson 00 from top to bottom, about three minutes on two cores"),
     "claims": ("distill_lessons.course.claims", "what published claims came to, from the recorded runs"),
     "train": ("distill_lessons.training.run", "distil a language model as a JSON file or options say"),
-    "diagnose": ("distill_lessons.evaluation.triage", "say what ails a student, from tables of its predictions"),
+    "diagnose": ("distill_lessons.project.diagnosing", "say what ails a student, from tables of its predictions"),
     "experiments": ("distill_lessons.course.experiments.__main__", "run the recorded experiments, or one; resumable"),
     "new": ("distill_lessons.project.starting", "make a folder for a distillation of your own"),
     "distil": ("distill_lessons.project.distilling", "from your table of texts to a tested student; resumable"),

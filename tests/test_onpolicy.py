@@ -552,6 +552,7 @@ trainer = trainer_of({folder!r}, examples(16), arguments=arguments, updates_per_
 entries = run(trainer)
 if trainer.is_world_process_zero():
     print([of(entries, name) for name in ("loss", "student", "stale")])
+torch.distributed.destroy_process_group()  # else its threads may outlive the interpreter, which aborts
 """
 
 

@@ -21,9 +21,7 @@ every interval lies wholly beyond it, *not shown* where one lies wholly on the o
 rows to tell. Rows, or groups, are drawn with replacement; where sources are many, intervals are wider (Bonferroni).
 """
 
-import argparse
 import functools
-import json
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -526,7 +524,7 @@ def _points(estimate):
     return f"{100 * estimate.value:.1f} points [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
-# --- The command ------------------------------------------------------------------------------------------------------
+# --- Files and words ---------------------------------------------------------------------------------------------------
 
 
 def read(*paths: str | Path) -> dict[str, pd.DataFrame]:
@@ -570,25 +568,6 @@ def report(findings: Sequence[Finding], width: int = 100) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m distill_lessons diagnose",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "paths", nargs="+", help="a folder of tables; or a file of predictions, and one of the old task"
-    )
-    parser.add_argument("--trained-on", help="sources that the student learned from, with commas between")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    options = parser.parse_args(arguments)
-    if len(options.paths) > 2:
-        parser.error("give a folder, or one or two files")
-    sources = options.trained_on.split(",") if options.trained_on else None
-    findings = diagnose(**read(*options.paths), trained_on=sources)
-    print(json.dumps(as_rows(findings), indent=1, ensure_ascii=False) if options.json else report(findings))
-
-
 def as_rows(findings: Sequence[Finding]) -> list[Mapping]:
     """The findings as plain dicts, for JSON; numbers that could not be computed are None."""
     plain: Callable = lambda estimate: {  # noqa: E731
@@ -598,7 +577,3 @@ def as_rows(findings: Sequence[Finding]) -> list[Mapping]:
     return [
         each._asdict() | {"numbers": {name: plain(value) for name, value in each.numbers.items()}} for each in findings
     ]
-
-
-if __name__ == "__main__":
-    main()
