@@ -183,8 +183,8 @@ def forest(rows: Sequence[Mapping], axes: Axes | None = None) -> Axes:
     axes.set_yticks(range(len(shown)), [f"{row['setting']}" for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
-    said = f"“{rows[0]['statement']}”: {rows[0]['verdict']}"  # what was found, beside what was claimed
-    title = "\n".join(textwrap.wrap(f"{rows[0]['claim']} · {said}", 70))
+    found = "".join(f": {row['verdict']}" for row in rows[:1] if row["role"] == "main")  # others decide nothing
+    title = "\n".join(textwrap.wrap(f"{rows[0]['claim']} · “{rows[0]['statement']}”{found}", 70))
     return finish(axes, title, "effect ÷ least effect that matters, to the right as claimed (thin: one new run)", "")
 
 

@@ -3,7 +3,6 @@
 ``served.ask(prompts, url="http://localhost:8000/v1", model="big", path="answers.jsonl", price=Price(0.15, 0.60), most_money=2)``
 """
 
-import email.utils
 import hashlib
 import http.client
 import json
@@ -21,9 +20,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from distill_lessons import runtime
+from distill_lessons.teacher.generation import WAIT_AT_MOST, _asked_wait, _said, _text_of
 
 KEY_VARIABLE = "DISTILL_API_KEY"
-WAIT_AT_MOST = 600.0  # seconds; a server that asks for more has no room today
 FIRST_WAIT = 1.0  # seconds before the second try; each further one waits twice as long, up to a minute
 WRITE_EVERY = 1.0  # seconds between two writings of the file, which is written whole
 AROUND = 16  # tokens that a chat template may put around a turn, and before the answer
@@ -360,39 +359,13 @@ def _answer(reply, request):
     Raises:
         ValueError: there is none in it; says what came.
     """
-    try:
-        choice = reply["choices"][0]
-        text, reason = choice["message"]["content"], choice["finish_reason"]
-    except (LookupError, TypeError):
-        raise ValueError(f"the reply has no answer in it: {json.dumps(reply)[:200]}") from None
-    if not isinstance(text, str):
-        raise ValueError(f"the reply's content is {json.dumps(text)[:80]} and no text, finish_reason {reason!r}")
+    text, finished = _text_of(reply)
     usage = reply["usage"] if isinstance(reply.get("usage"), dict) else {}
     counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     if all(type(count) is int and count >= 0 for count in counts):
-        return Answer(text, reason == "stop", *counts)
+        return Answer(text, finished, *counts)
     size = len(text.encode("utf-8", "surrogatepass")) + 1
-    return Answer(text, reason == "stop", request.most_read, min(size, request.body["max_tokens"]), True)
-
-
-def _said(error):
-    """What a server said when it refused, in one line."""
-    try:
-        text = " ".join(error.read().decode(errors="replace").split())[:300]
-    except (OSError, http.client.HTTPException):
-        text = ""
-    return f"{error.code} {error.reason}" + (f", {text}" if text else "")
-
-
-def _asked_wait(error):
-    """Seconds that a server asks to wait (Retry-After, in seconds or as a date), or None."""
-    text = (error.headers.get("Retry-After") or "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
+    return Answer(text, finished, request.most_read, min(size, request.body["max_tokens"]), True)
 
 
 # --- What came --------------------------------------------------------------------------------------------------------
