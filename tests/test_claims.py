@@ -331,6 +331,26 @@ def test_a_gpu_that_says_the_opposite_is_named(tmp_path, monkeypatch):
         assert row["verdict"] == stated.SUPPORTED and row["against"] == against
 
 
+def test_what_only_a_gpu_has_recorded_is_judged_there_and_never_mixed_with_the_cpus(tmp_path, monkeypatch):
+    cpu, gpu = tmp_path / "cpu", tmp_path / "cuda"
+    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path / device)
+    joined = replace(BETTER, setting="joined", experiment="toy + more", other="c")
+    monkeypatch.setattr(published, "CLAIMS", (Claim("C1", "a beats b", "nobody", "99", (BETTER,), (joined,)),))
+    write(cpu, SURELY)
+    write(gpu, [value + 1 for value in SURELY])
+    more = pd.DataFrame([("more", "c", seed, "score", 0.0) for seed in range(5)],
+                        columns=["experiment", "arm", "seed", "metric", "value"])  # fmt: skip
+    assert claims.waiting() == [("C1", "joined")]
+    more.to_csv(gpu / "more.csv", index=False)
+    assert not claims.waiting()
+    alone, both = claims.ledger()
+    assert alone["estimate"] == pytest.approx(1) and both["estimate"] == pytest.approx(3)
+    table = claims.beside(claims.ledger(), claims.ledger(folder=gpu), ["cpu", "cuda"])
+    assert "toy, here" in table and "joined" not in table  # run on one device, it has nothing beside it
+    more.to_csv(cpu / "more.csv", index=False)
+    assert claims.ledger()[1]["estimate"] == pytest.approx(2)  # the CPU's, once it has both
+
+
 def test_a_table_that_is_missing_is_never_replaced_but_for_a_premise(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path / device)
     write(tmp_path / "cpu", SURELY)
@@ -478,8 +498,7 @@ def test_a_test_is_stated_before_its_runs_and_joins_the_ledger_with_them(tmp_pat
 
 def test_every_claim_that_the_ledger_judges_has_its_main_test_run():
     judged = {row["claim"] for row in claims.ledger()}
-    folder = results.recorded_folder()
-    assert all(test.recorded(folder) for claim in claims.every() if claim.id in judged for test in claim.main)
+    assert all(test.recorded() for claim in claims.every() if claim.id in judged for test in claim.main)
 
 
 def test_an_arm_that_two_lessons_call_differently_has_its_own_lessons_name():

@@ -1,6 +1,7 @@
 """The runs on the corpus at temperature 1: examples of a seed, a teacher that is looked up, rates of two budgets, scores."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -164,54 +165,56 @@ def test_what_a_student_says_is_judged_by_the_teachers_surprise(tiny, monkeypatc
 # --- Rates of two budgets -----------------------------------------------------------------------------------------------
 
 
-def near(**found):
-    return pd.DataFrame(
-        [
-            {"experiment": "x", "arm": f"a, {step.replace('_', ' ')}", "seed": 100, "metric": "kl", "value": value}
-            for step, value in found.items()
-        ]
-    )
+def tried(*found):
+    rows = [(on_corpus.near("a", step), "kl", value) for step, value in found] + [("a, rate × 8", "needed", 0.0)]
+    return pd.DataFrame([{"arm": arm, "seed": 100, "metric": metric, "value": value} for arm, metric, value in rows])
 
 
 def test_the_best_of_the_rates_near_by_is_taken_and_never_the_last_that_was_tried():
-    assert on_corpus.best_near("a", near(same=2.0, lower=2.1, higher=2.2)) == "same"
-    assert on_corpus.best_near("a", near(same=2.0, lower=1.9, higher=2.2), near(two_lower=1.95)) == "lower"
-    with pytest.raises(ValueError, match="a: the rate two higher"):
-        on_corpus.best_near("a", near(same=2.0, lower=2.1, higher=1.9), near(two_higher=1.8))
+    assert on_corpus.best_step("a", tried((-1, 2.1), (0, 2.0), (1, 2.2))) == 0
+    lowest = tried((-3, 2.0), (-2, 2.1), (-1, 2.2))
+    assert on_corpus.best_step("a", lowest, end=True) == -3
+    with pytest.raises(ValueError, match="a, rate × 0.125 is the last that was tried"):
+        on_corpus.best_step("a", lowest)
+    assert on_corpus.best_step("a", lowest, tried((-5, 2.5), (-4, 2.05))) == -3
+    with pytest.raises(ValueError, match="a, rate × 4 is the last"):
+        on_corpus.best_step("a", tried((0, 2.1), (1, 1.9)), tried((2, 1.8)))
 
 
 def test_each_budget_runs_at_its_own_rate(tmp_path, monkeypatch):
-    """The best rate is 1.4e-3 for 15,000 tokens and half of it for 110,000: the search must find both."""
+    """The best rate is 1.4e-3 for 15,000 tokens; for 110,000 half of it, or a sixteenth: the search must find all."""
     asked = []
-    best = {15_000: 1.4e-3, 110_000: 0.7e-3}
+    best = {"a": {15_000: 1.4e-3, 110_000: 0.7e-3}, "b": {15_000: 1.4e-3, 110_000: 8.75e-5}}
 
     def learned(arm, seed, rate, tokens):
         asked.append((arm, seed, rate, tokens))
-        return (seed, rate, tokens), {"tokens": tokens}
+        return (arm, seed, rate, tokens), {"tokens": tokens}
 
     def scores(student, split):
-        seed, rate, tokens = student
-        kl = 2 + np.log2(rate / best[tokens]) ** 2 + 0.01 * (seed % 3)
+        arm, seed, rate, tokens = student
+        kl = 2 + np.log2(rate / best[arm][tokens]) ** 2 + 0.01 * (seed % 3)
         return {"kl": [kl, kl + 1] if split == "test" else kl}
 
     monkeypatch.setattr(on_corpus, "scores", scores)
     monkeypatch.setattr(on_corpus, "groups", lambda: ["one", "two"])
     monkeypatch.setattr(results, "load", functools.partial(results.load, folder=tmp_path))
     made = {}
-    for experiment in on_corpus.both_budgets("lesson99", ["a"], learned):
-        experiment = results.Experiment(**{**vars(experiment), "module": __name__, "groups": on_corpus.groups})
+    for experiment in on_corpus.both_budgets("lesson99", ["a", "b"], learned):
+        assert experiment.devices == ("cpu", "cuda")
+        experiment = replace(experiment, module=__name__, groups=on_corpus.groups)
         made[experiment.name] = results.record(experiment, tmp_path, tmp_path / "parts", say=lambda line: None)
     assert list(made) == [f"lesson99-corpus-{part}" for part in ("rates", "15K", "rates-near", "rates-further", "110K")]
-    short = {(seed, rate) for _, seed, rate, tokens in asked if tokens == 15_000 and seed >= 100}
-    assert short == {(seed, rate) for seed in study.SEARCH_SEEDS for rate in on_corpus.RATES}
-    assert {(seed, round(rate, 6)) for _, seed, rate, tokens in asked if tokens == 15_000 and seed < 100} == {
-        (seed, 1.4e-3) for seed in range(5)
-    }
-    tried = [round(rate, 6) for _, seed, rate, tokens in asked if tokens == 110_000 and seed == 100]
-    assert sorted(tried) == [3.5e-4, 7e-4, 1.4e-3, 2.8e-3]  # with one beyond the neighbour that was better
-    assert {(seed, round(rate, 6)) for _, seed, rate, tokens in asked if tokens == 110_000 and seed < 100} == {
-        (seed, 7e-4) for seed in range(5)
-    }
+    short = [(arm, seed, rate) for arm, seed, rate, tokens in asked if tokens == 15_000 and seed >= 100]
+    assert sorted(short) == sorted(
+        (arm, seed, rate) for arm in "ab" for seed in (100, 101, 102) for rate in on_corpus.RATES
+    )
+    assert study.SEARCH_SEEDS == (100, 101, 102)
+    runs = {(arm, seed, round(rate / 1.4e-3, 4), tokens) for arm, seed, rate, tokens in asked if seed < 100}
+    found = {("a", 15_000): 1, ("b", 15_000): 1, ("a", 110_000): 0.5, ("b", 110_000): 0.0625}
+    assert runs == {(arm, seed, rate, tokens) for (arm, tokens), rate in found.items() for seed in range(5)}
+    for arm, beyond in (("a", []), ("b", [1 / 32, 1 / 16])):  # two further ones where the lowest was the best
+        rates = [rate / 1.4e-3 for each, seed, rate, tokens in asked if (each, seed, tokens) == (arm, 100, 110_000)]
+        assert sorted(rates) == pytest.approx([*beyond, 1 / 8, 1 / 4, 1 / 2, 1, 2])
     assert results.per_seed(made["lesson99-corpus-110K"], "kl", "a").mean() == pytest.approx(2.5 + 0.008, abs=1e-3)
 
 

@@ -43,7 +43,7 @@ def judge(claim: Claim, folder: str | Path | None = None) -> list[Row]:
                 for premise in test.premises
                 for found in [premise.test.interval(folder, spare=results.recorded_folder())]
             ]  # fmt: skip
-            stamps = [results.stamp(name, folder) for name in test.tables()]
+            stamps = [results.stamp(name, test.home(folder)) for name in test.tables()]
             rows.append(
                 {
                     "claim": claim.id,
@@ -156,7 +156,7 @@ def ledger(lesson: str | int | None = None, folder: str | Path | None = None) ->
     Raises:
         ValueError: no claim is tested in that lesson; says in which there are some.
     """
-    chosen = [_recorded(claim, Path(folder or results.recorded_folder())) for claim in every()]
+    chosen = [_recorded(claim, folder) for claim in every()]
     rows = _finish([row for claim in chosen for row in judge(claim, folder)])
     if folder is None:
         _other_device(rows)
@@ -179,9 +179,8 @@ def _other_device(rows):
 
 def waiting() -> list[tuple[str, str]]:
     """The tests that are stated and not yet run: claim and setting."""
-    folder = results.recorded_folder()
     return [(claim.id, test.setting) for claim in every() for test in (*claim.main, *claim.moderators)
-            if not test.recorded(folder)]  # fmt: skip
+            if not test.recorded()]  # fmt: skip
 
 
 def _recorded(claim, folder):
@@ -269,11 +268,15 @@ def markdown(rows: Iterable[Row]) -> str:
 
 
 def beside(rows: Iterable[Row], others: Iterable[Row], names: Sequence[str]) -> str:
-    """Two ledgers as a Markdown table, a row for every test that both have; `names` are their headings."""
+    """Two ledgers as a Markdown table, a row for every test that both have; `names` are their headings.
+
+    A test that only the second device has run stands in both with the same numbers, and is left out.
+    """
     lines = [f"| claim | test | claimed | {' | '.join(names)} |", "|---|---|---|---|---|"]
     found = {_key(row): row for row in others}
     for row in rows:
-        if (other := found.get(_key(row))) is not None:
+        other = found.get(_key(row), row)
+        if any(other[name] != row[name] for name in ("machine", "estimate", "interval")):
             cells = [
                 f"{_number_and_ends(each['estimate'], each['interval'])}: {each['verdict']}" for each in (row, other)
             ]
@@ -282,7 +285,7 @@ def beside(rows: Iterable[Row], others: Iterable[Row], names: Sequence[str]) -> 
 
 
 def _key(row):
-    return row["claim"], row["setting"], row["metric"], tuple(row["arms"])
+    return row["claim"], row["setting"], row["budget"], row["metric"], tuple(row["arms"])
 
 
 COLUMNS = ("claim", "statement", "source", "lesson", "role", "setting", "budget", "arms", "metric", "unit", "claimed", "why",
@@ -333,7 +336,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     form.add_argument("--forest", metavar="CLAIM", help="draw one claim's tests, for example C4")
     parser.add_argument("--out", type=Path, help="where --forest draws; by default CLAIM.png")
     parser.add_argument("--lesson", help="only this lesson's, for example 2")
-    parser.add_argument("--results", type=Path, help="folder of recorded tables, by default data/results/cpu")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="folder of recorded tables, by default data/results/cpu, or cuda where a test has only that",
+    )
     parser.add_argument("--beside", type=Path, help="compare with the tables in another folder, as a Markdown table")
     options = parser.parse_args(arguments)
     try:

@@ -53,6 +53,16 @@ def recorded_folder(device: str = "cpu") -> Path:
     return runtime.data_folder() / "results" / device
 
 
+def home(*names: str) -> Path:
+    """The folder that has the tables of all these experiments: the CPU's, or the GPU's where the CPU's lacks one.
+
+    Tables that are compared come from one device. The CPU's folder is named where no folder has them all.
+    """
+    folders = [recorded_folder(device) for device in ("cpu", "cuda")]
+    whole = [folder for folder in folders if all((folder / f"{name}.csv").is_file() for name in names)]
+    return (whole or folders)[0]
+
+
 def record(
     experiment: Experiment,
     folder: str | Path | None = None,
@@ -162,10 +172,12 @@ def _read_part(path, digest, arm):
 def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     """The recorded table of an experiment: columns experiment, arm, seed, metric, value.
 
+    Args:
+        folder: of the table; by default its `home`. So too below.
     Raises:
         FileNotFoundError: it has not been recorded; says the command that records it.
     """
-    path = Path(folder or recorded_folder()) / f"{name}.csv"
+    path = Path(folder or home(name)) / f"{name}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"no recorded results for {name!r}: run `python -m distill_lessons experiments {name}`")
     # Whatever an arm is called it is a name, be it "1" or "None".
@@ -174,7 +186,7 @@ def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
 
 def provenance(name: str, folder: str | Path | None = None) -> str:
     """One line for under a figure: seeds, time, machine, versions, date and, where it was kept, commit of a recorded run."""
-    about = json.loads((Path(folder or recorded_folder()) / f"{name}.json").read_text())
+    about = json.loads((Path(folder or home(name)) / f"{name}.json").read_text())
     machine = about["device"] if about["device"] != "cpu" else f"{about['processor']}, {about['threads']} thread(s)"
     return (
         f"recorded: {name} · {about['seeds']} seed{'s' if about['seeds'] != 1 else ''} · {about['seconds']} s · {machine}"
@@ -218,7 +230,7 @@ def paired_difference(table: pd.DataFrame, metric: str, arm: str, other: str) ->
 
 def items_of(name: str, metric: str, arm: str, folder: str | Path | None = None) -> dict[int, np.ndarray] | None:
     """A metric's value at every test item, ``{seed: [I]}``; None where the experiment keeps means only."""
-    path = Path(folder or recorded_folder()) / f"{name}.items.parquet"
+    path = Path(folder or home(name)) / f"{name}.items.parquet"
     if not path.is_file():
         return None
     rows = pq.read_table(path, filters=[("arm", "=", arm), ("metric", "=", metric)]).to_pylist()
@@ -227,5 +239,5 @@ def items_of(name: str, metric: str, arm: str, folder: str | Path | None = None)
 
 def stamp(name: str, folder: str | Path | None = None) -> dict:
     """What stands beside a table: machine, versions, commit, digests; empty where there is nothing."""
-    path = Path(folder or recorded_folder()) / f"{name}.json"
+    path = Path(folder or home(name)) / f"{name}.json"
     return json.loads(path.read_text()) if path.is_file() else {}

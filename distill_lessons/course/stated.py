@@ -61,20 +61,26 @@ class Comparison:
     def tables(self) -> list[str]:
         return self.experiment.split(" + ")
 
-    def recorded(self, folder: Path) -> bool:
-        """Whether all its tables are in a folder."""
-        return all((folder / f"{name}.csv").is_file() for name in self.tables())
+    def home(self, folder: str | Path | None = None) -> Path:
+        """Where its tables are read: the given folder, or by default the one that has them all (`results.home`)."""
+        return Path(folder or results.home(*self.tables()))
+
+    def recorded(self, folder: str | Path | None = None) -> bool:
+        """Whether all its tables are in one folder."""
+        return all((self.home(folder) / f"{name}.csv").is_file() for name in self.tables())
 
     def interval(self, folder: str | Path | None = None, spare: str | Path | None = None) -> Interval:
         """The mean over seeds with its 95% interval; test items count too where they were kept.
 
         Args:
-            folder: of the tables, by default the course's own.
+            folder: of the tables, by default their `home`.
             spare: where a table is taken from that `folder` has not; by default from nowhere.
         Raises:
             FileNotFoundError: a table has not been recorded.
         """
-        folders = {name: self._folder(name, folder, spare) for name in self.tables()}
+        home = self.home(folder)
+        there = {name: spare is None or (home / f"{name}.csv").is_file() for name in self.tables()}
+        folders = {name: home if there[name] else spare for name in there}
         table = pd.concat([results.load(name, place) for name, place in folders.items()])
         arms = [arm for arm in (self.arm, self.other) if arm is not None]
         values = [results.per_seed(table, self.metric, arm) for arm in arms]
@@ -91,10 +97,6 @@ class Comparison:
         if table[table.experiment == alone].seed.nunique() == 1:
             return intervals.over_seeds(values[0] - values[1].iloc[0])
         return intervals.over_seeds(results.paired(*values))
-
-    def _folder(self, name, folder, spare):
-        missing = spare is not None and not (Path(folder or results.recorded_folder()) / f"{name}.csv").is_file()
-        return spare if missing else folder
 
     def _items(self, arm, folders):
         for name, folder in folders.items():

@@ -40,6 +40,7 @@ def run(arm, seed):
     return found
 
 
-EXPERIMENTS = (Experiment("lesson04-corpus-floor", ("word frequencies",), (0,), run, groups=on_corpus.groups),)
+DEVICES = ("cpu", "cuda")  # beside the students' tables, on either
+EXPERIMENTS = (Experiment("lesson04-corpus-floor", ("word frequencies",), (0,), run, DEVICES, groups=on_corpus.groups),)
 
 NAMES = {"kl": "KL to the teacher"}

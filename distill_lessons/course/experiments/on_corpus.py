@@ -10,6 +10,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from distill_lessons.teacher.text import collator, encode
 DEPTH, BATCH = 10, 8
 LAST = 30  # the teacher's state that its head sees
 BUDGETS = {"15K": 15_000, "110K": 110_000}  # response tokens, each example once
-RATES = tuple(3.5e-4 * 2.0**step for step in range(7))  # for all arms; those of adapters are the high ones
+RATES = tuple(3.5e-4 * 2.0**step for step in range(8))  # for all arms; those of adapters are the high ones
 SEEDS = range(5)
 JUDGED, SAID = 60, 48  # test prompts that a student answers, and tokens of an answer
 
@@ -276,22 +277,31 @@ def judged(student: PreTrainedModel) -> float:
 # --- Two budgets, one grid --------------------------------------------------------------------------------------------
 
 Learned = Callable[[str, int, float, int], tuple[PreTrainedModel, dict[str, float]]]
-STEPS = {"two lower": -2, "lower": -1, "same": 0, "higher": 1, "two higher": 2}  # from the rate of the short budget
+NEAR, FURTHER = (
+    (-3, -2, -1, 0, 1),
+    (-5, -4, 2, 3),
+)  # factors of two from the rate of the short budget; longer asks for less
 
 
-def best_near(arm: str, *tables: pd.DataFrame) -> str:
-    """Which of STEPS had the lowest validation KL at the long budget for an arm, among those that were tried.
+def near(arm: str, step: int) -> str:
+    """What an attempt is called: "text, rate × 0.5"."""
+    return f"{arm}, rate × {2.0**step:g}"
 
+
+def best_step(arm: str, *tables: pd.DataFrame, end: bool = False) -> int:
+    """Which step had the lowest validation KL at the long budget for an arm, among those that were tried.
+
+    Args:
+        end: whether it may be an end of them.
     Raises:
-        ValueError: it is the last step on its side, and a better one may lie beyond.
+        ValueError: it is an end, and a better rate may lie beyond.
     """
     table = pd.concat(tables)
-    tried = {f"{arm}, {step}" for step in STEPS} & set(table[table.metric == "kl"].arm)
-    best = min(tried, key=lambda each: results.per_seed(table, "kl", each).iloc[0]).rpartition(", ")[2]
-    if best.startswith("two"):
-        raise ValueError(
-            f"{arm}: the rate {best} than the short budget's is the last that was tried: add one beyond it"
-        )
+    table = table[table.metric == "kl"]
+    tried = [step for step in sorted(NEAR + FURTHER) if near(arm, step) in set(table.arm)]
+    best = min(tried, key=lambda step: results.per_seed(table, "kl", near(arm, step)).iloc[0])
+    if best in (tried[0], tried[-1]) and not end:
+        raise ValueError(f"{arm}: {near(arm, best)} is the last that was tried on its side: add one beyond it")
     return best
 
 
@@ -299,8 +309,8 @@ def both_budgets(name: str, arms: Sequence[str], learned: Learned, beside: study
     """Every arm at 15,000 and at 110,000 tokens, each at its own rate: five experiments.
 
     The short budget's rates are searched on three seeds and the shared grid (`study.at_chosen_rates`, by KL on 100
-    validation prompts). The long budget tries the same rate, its neighbours, and theirs where a neighbour is best, on one of
-    the search's seeds, and takes the best; one that has no worse rate on either side is refused.
+    validation prompts). The long budget tries five rates around that one on one of the search's seeds, two more on a side
+    whose end is best, and takes the best; one that has no worse rate on either side is refused.
 
     Args:
         name: of the lesson: "lesson04" records lesson04-corpus-rates, -15K, -rates-near, -rates-further and -110K.
@@ -308,7 +318,7 @@ def both_budgets(name: str, arms: Sequence[str], learned: Learned, beside: study
         beside: arms without a rate, each a function of the seed.
     """
     beside, module = dict(beside or {}), learned.__module__
-    short, near, further = (f"{name}-corpus-{part}" for part in ("rates", "rates-near", "rates-further"))
+    short, close, further = (f"{name}-corpus-{part}" for part in ("rates", "rates-near", "rates-further"))
     search = study.SEARCH_SEEDS[:1]
 
     def score(arm, seed, rate, split):
@@ -317,29 +327,32 @@ def both_budgets(name: str, arms: Sequence[str], learned: Learned, beside: study
 
     def rate_of(arm, step):
         chosen = study.chosen_rate(results.load(short), arm, study.rates_of(short, arm), "kl", lower_is_better=True)
-        return chosen * 2.0 ** STEPS[step]
+        return chosen * 2.0**step
 
     def attempt(each, seed):
-        arm, _, step = each.rpartition(", ")
-        if step.startswith("two") and step != f"two {best_near(arm, results.load(near))}":
-            return {"needed": 0.0}
+        arm, step = tried[each]
+        if step in FURTHER:
+            best = best_step(arm, results.load(close), end=True)
+            if best != (NEAR[-1] if step > 0 else NEAR[0]):
+                return {"needed": 0.0}
         student, spent = learned(arm, seed, rate_of(arm, step), BUDGETS["110K"])
         return scores(student, "validation") | spent | {"learning_rate": rate_of(arm, step)}
 
     def run(arm, seed):
         if arm in beside:
             return beside[arm](seed)
-        rate = rate_of(arm, best_near(arm, results.load(near), results.load(further)))
+        rate = rate_of(arm, best_step(arm, results.load(close), results.load(further)))
         student, spent = learned(arm, seed, rate, BUDGETS["110K"])
         return scores(student, "test") | spent | {"learning_rate": rate}
 
     score.__module__ = module
     how = {"metric": "kl", "lower_is_better": True, "groups": groups, "beside": beside}
-    tried = {far: tuple(f"{arm}, {step}" for arm in arms for step in STEPS if step.startswith("two") == far)
-             for far in (False, True)}  # fmt: skip
-    return (
+    tried = {near(arm, step): (arm, step) for step in NEAR + FURTHER for arm in arms}
+    names = [tuple(each for each, (_, step) in tried.items() if step in steps) for steps in (NEAR, FURTHER)]
+    found = (
         *study.at_chosen_rates(short, f"{name}-corpus-15K", arms, RATES, score, SEEDS, **how),
-        Experiment(near, tried[False], search, attempt, module=module),
-        Experiment(further, tried[True], search, attempt, module=module),
+        Experiment(close, names[0], search, attempt, module=module),
+        Experiment(further, names[1], search, attempt, module=module),
         Experiment(f"{name}-corpus-110K", (*beside, *arms), tuple(SEEDS), run, module=module, groups=groups),
     )
+    return tuple(replace(experiment, devices=("cpu", "cuda")) for experiment in found)
