@@ -219,7 +219,7 @@ def report(rows: Iterable[Row]) -> str:
             if row["note"]:
                 lines += _wrapped(row["note"], "    ")
         else:
-            lines += _wrapped(f"beside it, {row['setting']}: {row['verdict']}; {figure(row)}, claimed {row['claimed']}",
+            lines += _wrapped(f"beside it, {where(row)}: {row['verdict']}; {figure(row)}, claimed {row['claimed']}",
                               "    ")  # fmt: skip
     return "\n".join(lines).strip()
 
@@ -260,8 +260,11 @@ def markdown(rows: Iterable[Row]) -> str:
     for row in rows:
         if row["role"] == "main":
             effect = f"{_number_and_ends(row['estimate'], row['interval'])} {row['unit']}".strip()
+            many = (
+                f" (the other way in {len(row['against'])} other settings)" if len(row["against"]) > 2 else against(row)
+            )
             lines.append(
-                f"| **{row['claim']}** {row['statement']} ({row['source']}) | {row['verdict']}{against(row)} | {where(row)} | "
+                f"| **{row['claim']}** {row['statement']} ({row['source']}) | {row['verdict']}{many} | {where(row)} | "
                 f"{effect} | {row['grade']} |"
             )
     return "\n".join(lines)

@@ -5,6 +5,7 @@ When all are there they become one table, ``data/results/<device>/<experiment>.c
 it: machine, versions, commit, seeds, seconds, and a digest of the code. Notebooks and claims read the table.
 """
 
+import functools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -180,6 +181,17 @@ def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     path = Path(folder or home(name)) / f"{name}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"no recorded results for {name!r}: run `python -m distill_lessons experiments {name}`")
+    return _table(path, _mark(path)).copy()
+
+
+def _mark(path):
+    """What changes when a file is written again: the ledger reads a table for each of its many tests."""
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size, about.st_ino
+
+
+@functools.lru_cache(maxsize=256)
+def _table(path, mark):
     # Whatever an arm is called it is a name, be it "1" or "None".
     return pd.read_csv(path, dtype=dict.fromkeys(("experiment", "arm", "metric"), str), keep_default_na=False)
 
@@ -233,8 +245,18 @@ def items_of(name: str, metric: str, arm: str, folder: str | Path | None = None)
     path = Path(folder or home(name)) / f"{name}.items.parquet"
     if not path.is_file():
         return None
-    rows = pq.read_table(path, filters=[("arm", "=", arm), ("metric", "=", metric)]).to_pylist()
-    return {row["seed"]: np.asarray(row["values"]) for row in rows} or None
+    found = _items(path, _mark(path)).get((arm, metric), {})
+    return {seed: values.astype(float) for seed, values in found.items()} or None
+
+
+@functools.lru_cache(maxsize=64)
+def _items(path, mark):
+    """All of a file: {(arm, metric): {seed: [I]}}."""
+    table, found = pq.read_table(path), {}
+    columns = (table[name].to_pylist() for name in ("arm", "metric", "seed"))
+    for arm, metric, seed, values in zip(*columns, table["values"]):
+        found.setdefault((arm, metric), {})[seed] = values.values.to_numpy()
+    return found
 
 
 def stamp(name: str, folder: str | Path | None = None) -> dict:

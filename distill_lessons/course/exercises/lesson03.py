@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill_lessons import runtime
 from distill_lessons.course import exercises
 from distill_lessons.course.exercises import Wrong, close, number
 
@@ -666,6 +667,7 @@ CASES = (  # small and large losses of every kind, so that a fixed number tells 
 )
 
 
+@runtime.threads(1)  # quicker than two for so small a net, and by far on a busy machine
 def training_log(kind: str, spread: float, longest: int, generator: torch.Generator, steps: int = 100) -> dict:
     """Train a small next-token student with one of five losses, and return what its log says every ten steps.
 

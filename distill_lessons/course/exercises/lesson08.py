@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from distill_lessons import runtime
 from distill_lessons.course.exercises import Wrong, close, number
 from distill_lessons.course.exercises.common import nearest, unchanged
 
@@ -334,6 +335,7 @@ def agreement(student, teacher, held_out):
 KINDS = ("sound", "cut off", "other sentences", "moving teacher")
 
 
+@runtime.threads(1)  # quicker than two for so small a net, and by far on a busy machine
 def log_of(kind: str, seed: int) -> dict[str, list[float]]:
     """Six readings of a run of a kind, one every 40 steps.
 
@@ -406,6 +408,7 @@ def check_diagnose(diagnose):
             raise Wrong(f"For a run that ends at {last} you say {answer!r}, and it was {KINDS[place]!r}. {why}")
 
 
+@runtime.threads(1)
 def _ours(student, project, x, answers, states, weight=3.0, steps=300):
     """The reference training of 8.6: outputs, and `weight` times the distance of the states."""
     optimiser = torch.optim.Adam([*student.parameters(), *project.parameters()], lr=1e-2)
