@@ -4,115 +4,10 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 # --- 4.1 -------------------------------------------------------------------------------------------------------------
-
-
-def target_loss(student_logits, ids, counts):
-    weights = counts / counts.sum(-1, keepdim=True)
-    log_q = student_logits.log_softmax(-1).gather(-1, ids)
-    return -(weights * log_q).sum(-1).mean()
-
-
-def target_loss_dense(student_logits, ids, counts):
-    target = torch.zeros_like(student_logits).scatter_add(-1, ids, counts)
-    return torch.nn.functional.cross_entropy(student_logits, target / target.sum(-1, keepdim=True))
-
-
-def target_not_divided(student_logits, ids, counts):
-    return -(counts * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
-
-
-def target_sum(student_logits, ids, counts):
-    return target_loss(student_logits, ids, counts) * len(ids)
-
-
-def target_uniform(student_logits, ids, counts):
-    return target_loss(student_logits, ids, (counts > 0).float())
-
-
-def target_listed_softmax(student_logits, ids, counts):
-    listed = student_logits.gather(-1, ids).masked_fill(counts == 0, -1e9)
-    return -(counts / counts.sum(-1, keepdim=True) * listed.log_softmax(-1)).sum(-1).mean()
-
-
-def target_mean_over_columns(student_logits, ids, counts):
-    return -(counts / counts.sum(-1, keepdim=True) * student_logits.log_softmax(-1).gather(-1, ids)).mean()
-
-
-def target_log_of_softmax(student_logits, ids, counts):
-    log_q = student_logits.softmax(-1).log().gather(-1, ids)
-    return -(counts / counts.sum(-1, keepdim=True) * log_q).sum(-1).mean()
-
-
-def target_no_gradient(student_logits, ids, counts):
-    return target_loss(student_logits, ids, counts).item()
-
-
-def target_kl(student_logits, ids, counts):
-    weights = counts / counts.sum(-1, keepdim=True)
-    return target_loss(student_logits, ids, counts) + torch.xlogy(weights, weights).sum(-1).mean()
-
-
-def target_fifty(student_logits, ids, counts):
-    return -(counts / 50 * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
-
-
-def target_sign(student_logits, ids, counts):
-    return -target_loss(student_logits, ids, counts)
-
-
-def target_total_of_the_first_row(student_logits, ids, counts):
-    return -(counts / counts[0].sum() * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
-
-
-def target_total_of_the_batch(student_logits, ids, counts):
-    return -(counts * student_logits.log_softmax(-1).gather(-1, ids)).sum() / counts.sum()
-
-
-def target_scatter(student_logits, ids, counts):
-    order = counts.argsort(dim=-1, descending=True, stable=True)
-    target = torch.zeros_like(student_logits)
-    for column in order.T:  # the padding, id 0 and count 0, is written last
-        rows = torch.arange(len(ids))
-        target[rows, ids[rows, column]] = counts[rows, column]
-    target = target / target.sum(-1, keepdim=True).clamp(min=1e-9)
-    return -(target * student_logits.log_softmax(-1)).sum(-1).mean()
-
-
-def target_skips_id_0(student_logits, ids, counts):
-    return target_loss(student_logits, ids, counts.masked_fill(ids == 0, 1e-9))
-
-
-def target_changes_the_counts(student_logits, ids, counts):
-    counts /= counts.sum(-1, keepdim=True)
-    return -(counts * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
-
-
-def target_with_a_small_constant(student_logits, ids, counts):
-    log_q = (student_logits.softmax(-1) + 1e-12).log().gather(-1, ids)
-    return -(counts / counts.sum(-1, keepdim=True) * log_q).sum(-1).mean()
-
-
-def target_weighs_rows_by_draws(student_logits, ids, counts):
-    rows = -(counts / counts.sum(-1, keepdim=True) * student_logits.log_softmax(-1).gather(-1, ids)).sum(-1)
-    return (rows * counts.sum(-1)).sum() / counts.sum()
-
-
-def target_largest_only(student_logits, ids, counts):
-    best = ids.gather(-1, counts.argmax(-1, keepdim=True)).squeeze(-1)
-    return torch.nn.functional.cross_entropy(student_logits, best)
-
-
-def target_token_by_token(student_logits, ids, counts):
-    total = 0.0
-    for z, own, count in zip(student_logits, ids.tolist(), counts.tolist()):
-        log_q = z.log_softmax(-1)
-        total = total - sum(c * log_q[token] for token, c in zip(own, count)) / sum(count)
-    return total / len(ids)
-
-
-# --- 4.2 -------------------------------------------------------------------------------------------------------------
 
 
 def lost(p, k):
@@ -178,7 +73,7 @@ def lost_in_a_loop(p, k):
     return sum(1 - sum(sorted(row, reverse=True)[:k]) for row in p.tolist()) / len(p)
 
 
-# --- 4.3 -------------------------------------------------------------------------------------------------------------
+# --- 4.2 -------------------------------------------------------------------------------------------------------------
 
 
 def tail_kl(student_logits, ids, probabilities):
@@ -324,7 +219,7 @@ def tail_sorted_by_the_student(student_logits, ids, probabilities):
     return tail_kl(student_logits, student_logits.topk(ids.shape[-1], dim=-1).indices, probabilities)
 
 
-# --- 4.4 -------------------------------------------------------------------------------------------------------------
+# --- 4.3 -------------------------------------------------------------------------------------------------------------
 
 
 def draws_needed(p, error):
@@ -394,134 +289,274 @@ def draws_by_roots(p, error):
     return math.ceil((math.sqrt(p * (1 - p)) / error) ** 2)
 
 
+# --- 4.4 -------------------------------------------------------------------------------------------------------------
+
+
+def trained(loss, student, x, ids, counts, steps=250, rate=1e-2, size=256):
+    """A student trained with ``loss(logits, ids, counts)`` on random rows."""
+    optimiser = torch.optim.Adam(student.parameters(), lr=rate)
+    for _ in range(steps):
+        rows = torch.randint(len(x), (size,))
+        value = loss(student(x[rows]), ids[rows], counts[rows])
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+    return student
+
+
+def shares_loss(z, ids, counts):
+    weights = counts / counts.sum(-1, keepdim=True)
+    return -(weights * z.log_softmax(-1).gather(-1, ids)).sum(-1).mean()
+
+
+def train(student, x, ids, counts):
+    return trained(shares_loss, student, x, ids, counts)
+
+
+def train_dense(student, x, ids, counts):
+    target = torch.zeros(len(x), 40).scatter_add(1, ids, counts)
+    target = target / target.sum(-1, keepdim=True)
+    optimiser = torch.optim.AdamW(student.parameters(), lr=1e-2)
+    for _ in range(200):
+        loss = F.cross_entropy(student(x), target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return student
+
+
+def train_by_likelihood(student, x, ids, counts):
+    """A position with more draws weighs more: another sound estimate."""
+
+    def loss(z, ids, counts):
+        return -(counts * z.log_softmax(-1).gather(-1, ids)).sum() / counts.sum()
+
+    return trained(loss, student, x, ids, counts)
+
+
+def train_on_one_draw_a_visit(student, x, ids, counts):
+    """Unbiased, only noisier."""
+
+    def loss(z, ids, counts):
+        return F.cross_entropy(z, ids.gather(1, torch.multinomial(counts, 1))[:, 0])
+
+    return trained(loss, student, x, ids, counts, 500, 1e-2, 256)
+
+
+def train_new_net(student, x, ids, counts):
+    other = nn.Sequential(nn.Linear(6, 48), nn.GELU(), nn.Linear(48, 40))
+    return trained(shares_loss, other, x, ids, counts)
+
+
+def train_every_token_the_same(student, x, ids, counts):
+    return trained(shares_loss, student, x, ids, (counts > 0).float())
+
+
+def train_listed_softmax(student, x, ids, counts):
+    def loss(z, ids, counts):
+        listed = z.gather(-1, ids).masked_fill(counts == 0, -1e9)
+        return -(counts / counts.sum(-1, keepdim=True) * listed.log_softmax(-1)).sum(-1).mean()
+
+    return trained(loss, student, x, ids, counts)
+
+
+def train_scatter(student, x, ids, counts):
+    """The padding, id 0 and count 0, may be written last."""
+
+    def loss(z, ids, counts):
+        order = counts.argsort(-1, descending=True)
+        target = torch.zeros_like(z)
+        for column in order.T:
+            rows = torch.arange(len(ids))
+            target[rows, ids[rows, column]] = counts[rows, column]
+        target = target / target.sum(-1, keepdim=True).clamp(min=1e-9)
+        return -(target * z.log_softmax(-1)).sum(-1).mean()
+
+    return trained(loss, student, x, ids, counts)
+
+
+def train_without_token_0(student, x, ids, counts):
+    return trained(shares_loss, student, x, ids, torch.where(ids == 0, 1e-9, counts))
+
+
+def train_commonest_only(student, x, ids, counts):
+    def loss(z, ids, counts):
+        return F.cross_entropy(z, ids.gather(1, counts.argmax(1, keepdim=True))[:, 0])
+
+    return trained(loss, student, x, ids, counts)
+
+
+def train_padding_counts(student, x, ids, counts):
+    return trained(shares_loss, student, x, ids, counts + 1)
+
+
+def train_wrong_sign(student, x, ids, counts):
+    return trained(lambda *parts: -shares_loss(*parts), student, x, ids, counts)
+
+
+def train_too_short(student, x, ids, counts):
+    return trained(shares_loss, student, x, ids, counts, steps=20)
+
+
+def train_without_a_step(student, x, ids, counts):
+    loss = shares_loss(student(x), ids, counts)
+    loss.backward()
+    return student
+
+
+def train_rate_too_high(student, x, ids, counts):
+    return trained(shares_loss, student, x, ids, counts, rate=3.0)
+
+
+def train_other_rows(student, x, ids, counts):
+    order = torch.randperm(len(x))
+    return trained(shares_loss, student, x[order], ids, counts)
+
+
+def train_in_place(student, x, ids, counts):
+    counts /= counts.sum(-1, keepdim=True)
+    return trained(shares_loss, student, x, ids, counts)
+
+
+def train_returns_a_loss(student, x, ids, counts):
+    return shares_loss(train(student, x, ids, counts)(x), ids, counts)
+
+
+def train_frozen(student, x, ids, counts):
+    return trained(shares_loss, student.requires_grad_(False), x, ids, counts)
+
+
 # --- 4.5 -------------------------------------------------------------------------------------------------------------
 
 
-def best_rate(scores):
-    finite = {rate: kl for rate, kl in scores.items() if not math.isnan(kl)}
-    best = min(finite, key=finite.get)
-    return best, min(scores) < best < max(scores)
+def choose(scores):
+    means = {rate: sum(found) / len(found) for rate, found in scores.items() if not any(map(math.isnan, found))}
+    best = min(means, key=means.get)
+    error = np.std(scores[best], ddof=1) / math.sqrt(len(scores[best]))
+    rate = min(each for each in means if means[each] <= means[best] + error)
+    return rate, "go lower" if rate == min(scores) else "go higher" if rate == max(scores) else "settled"
 
 
-def best_rate_with_infinity(scores):
-    rates = sorted(scores)
-    ranked = sorted(rates, key=lambda rate: math.inf if math.isnan(scores[rate]) else scores[rate])
-    return ranked[0], 0 < rates.index(ranked[0]) < len(rates) - 1
-
-
-def best_with_nan(scores):
-    best = min(sorted(scores), key=scores.get)
-    return best, min(scores) < best < max(scores)
-
-
-def best_highest(scores):
-    finite = {rate: kl for rate, kl in scores.items() if not math.isnan(kl)}
-    best = max(finite, key=finite.get)
-    return best, min(scores) < best < max(scores)
-
-
-def best_in_list_order(scores):
-    finite = {rate: kl for rate, kl in scores.items() if not math.isnan(kl)}
-    best = min(finite, key=finite.get)
-    return best, best not in (list(scores)[0], list(scores)[-1])
-
-
-def best_always_settled(scores):
-    return best_rate(scores)[0], True
-
-
-def best_alone(scores):
-    return best_rate(scores)[0]
-
-
-def best_forgets_diverged(scores):
-    finite = {rate: kl for rate, kl in scores.items() if not math.isnan(kl)}
-    best = min(finite, key=finite.get)
-    return best, min(finite) < best < max(finite)
-
-
-def best_deletes_in_place(scores):
-    ends = min(scores), max(scores)
-    for rate in list(scores):
-        if math.isnan(scores[rate]):
-            del scores[rate]
-    best = min(scores, key=scores.get)
-    return best, best not in ends
-
-
-def best_kl_in_place_of_rate(scores):
-    best, settled = best_rate(scores)
-    return scores[best], settled
-
-
-def best_turned_round(scores):
-    return best_rate(scores)[::-1]
-
-
-def best_place(scores):
-    best, settled = best_rate(scores)
-    return sorted(scores).index(best), settled
-
-
-def best_as_text(scores):
-    best, settled = best_rate(scores)
-    return best, str(settled)
-
-
-def best_settled_by_value(scores):
-    best, _ = best_rate(scores)
-    return best, scores[best] < 2.1
-
-
-def best_never_settled(scores):
-    return best_rate(scores)[0], False
-
-
-def best_by_numpy(scores):
+def choose_by_numpy(scores):
     rates = np.array(sorted(scores))
-    place = np.nanargmin([scores[rate] for rate in rates])
-    return rates[place], np.bool_(0 < place < len(rates) - 1)
+    values = np.array([scores[rate] for rate in rates])
+    means = values.mean(1)
+    best = np.nanargmin(means)
+    place = int(np.flatnonzero(means <= means[best] + values[best].std(ddof=1) / values.shape[1] ** 0.5)[0])
+    yield rates[place]
+    yield "go lower" if place == 0 else "go higher" if place == len(rates) - 1 else "settled"
 
 
-def best_in_a_loop(scores):
-    best = None
-    for rate, kl in scores.items():
-        if kl == kl and (best is None or kl < scores[best]):
-            best = rate
-    yield best
-    yield any(rate < best for rate in scores) and any(rate > best for rate in scores)
+def choose_with_infinity(scores):
+    rates = sorted(scores)
+    values = torch.tensor([scores[rate] for rate in rates]).nan_to_num(nan=math.inf)
+    place = int(values.mean(1).argmin())
+    limit = values[place].mean() + values[place].std() / values.shape[1] ** 0.5
+    while any(row.mean() <= limit for row in values[:place]):
+        place -= 1
+    return [rates[place], ["go lower", *["settled"] * (len(rates) - 2), "go higher"][place]]
 
 
-RIGHT = {"4.1": target_loss, "4.2": lost, "4.3": tail_kl, "4.4": draws_needed, "4.5": best_rate}
+def _said(scores, rate):
+    return rate, "go lower" if rate == min(scores) else "go higher" if rate == max(scores) else "settled"
+
+
+def choose_lowest_mean(scores):
+    means = {rate: np.mean(found) for rate, found in scores.items() if not np.isnan(found).any()}
+    return _said(scores, min(means, key=means.get))
+
+
+def choose_luckiest_seed(scores):
+    least = {rate: np.nanmin(found) for rate, found in scores.items()}
+    return _said(scores, min(least, key=least.get))
+
+
+def choose_skips_broken_seeds(scores):
+    means = {rate: float(np.nanmean(found)) for rate, found in scores.items()}
+    best = min(means, key=means.get)
+    error = np.nanstd(scores[best], ddof=1) / math.sqrt(3)
+    return _said(scores, min(rate for rate in means if means[rate] <= means[best] + error))
+
+
+def choose_highest_within(scores):
+    means = {rate: np.mean(found) for rate, found in scores.items() if not np.isnan(found).any()}
+    best = min(means, key=means.get)
+    error = np.std(scores[best], ddof=1) / math.sqrt(3)
+    return _said(scores, max(rate for rate in means if means[rate] <= means[best] + error))
+
+
+def choose_with_nan(scores):
+    return _said(scores, min(scores, key=lambda rate: sum(scores[rate])))
+
+
+def choose_highest_kl(scores):
+    means = {rate: np.mean(found) for rate, found in scores.items() if not np.isnan(found).any()}
+    return _said(scores, max(means, key=means.get))
+
+
+def choose_lowest_tried(scores):
+    return min(scores), "go lower"
+
+
+def choose_always_settled(scores):
+    return choose(scores)[0], "settled"
+
+
+def choose_in_dict_order(scores):
+    rate, rates = choose(scores)[0], list(scores)
+    return rate, "go lower" if rate == rates[0] else "go higher" if rate == rates[-1] else "settled"
+
+
+def choose_forgets_diverged(scores):
+    rate = choose(scores)[0]
+    sound = [each for each, found in scores.items() if not np.isnan(found).any()]
+    return _said(sound, rate)
+
+
+def choose_judges_the_best(scores):
+    return choose(scores)[0], choose_lowest_mean(scores)[1]
+
+
+def choose_turned_round(scores):
+    return choose(scores)[::-1]
+
+
+def choose_other_way(scores):
+    rate, words = choose(scores)
+    return rate, {"go lower": "go higher", "go higher": "go lower"}.get(words, words)
+
+
+def choose_true_or_false(scores):
+    rate, words = choose(scores)
+    return rate, words == "settled"
+
+
+def choose_rate_alone(scores):
+    return choose(scores)[0]
+
+
+def choose_kl(scores):
+    rate, words = choose(scores)
+    return float(np.mean(scores[rate])), words
+
+
+def choose_in_place(scores):
+    answer = choose(scores)
+    for found in scores.values():
+        found.sort()
+    return answer
+
+
+RIGHT = {"4.1": lost, "4.2": tail_kl, "4.3": draws_needed, "4.4": train, "4.5": choose}
 ALSO_RIGHT = {
-    "4.1": [target_token_by_token, target_loss_dense],
-    "4.2": [lost_by_numpy, lost_in_a_loop, lost_by_definition],
-    "4.3": [tail_kl_joined, tail_kl_row_by_row],
-    "4.4": [draws_by_numpy, draws_by_roots, draws_by_counting],
-    "4.5": [best_by_numpy, best_in_a_loop, best_rate_with_infinity],
+    "4.1": [lost_by_numpy, lost_in_a_loop, lost_by_definition],
+    "4.2": [tail_kl_joined, tail_kl_row_by_row],
+    "4.3": [draws_by_numpy, draws_by_roots, draws_by_counting],
+    "4.4": [train_dense, train_by_likelihood, train_on_one_draw_a_visit, train_new_net],
+    "4.5": [choose_by_numpy, choose_with_infinity],
 }
 WRONG = {
     "4.1": [
-        target_total_of_the_first_row,
-        target_total_of_the_batch,
-        target_scatter,
-        target_skips_id_0,
-        target_changes_the_counts,
-        target_with_a_small_constant,
-        target_weighs_rows_by_draws,
-        target_largest_only,
-        target_not_divided,
-        target_sum,
-        target_uniform,
-        target_listed_softmax,
-        target_mean_over_columns,
-        target_log_of_softmax,
-        target_no_gradient,
-        target_sign,
-        target_kl,
-        target_fifty,
-    ],
-    "4.2": [
         lost_by_threshold,
         lost_in_place,
         lost_first_k,
@@ -533,7 +568,7 @@ WRONG = {
         lost_sum,
         lost_mean_over_tokens,
     ],
-    "4.3": [
+    "4.2": [
         tail_of_the_teacher_clamped,
         tail_in_place,
         tail_log_of_softmax,
@@ -555,7 +590,7 @@ WRONG = {
         tail_sum_of_others,
         tail_detached_where_sure,
     ],
-    "4.4": [
+    "4.3": [
         draws_one_more,
         draws_of_a_half,
         draws_of_two_errors,
@@ -569,19 +604,39 @@ WRONG = {
         draws_root,
         draws_worst_case,
     ],
+    "4.4": [
+        train_commonest_only,
+        train_every_token_the_same,
+        train_frozen,
+        train_in_place,
+        train_listed_softmax,
+        train_other_rows,
+        train_padding_counts,
+        train_rate_too_high,
+        train_returns_a_loss,
+        train_scatter,
+        train_too_short,
+        train_without_a_step,
+        train_without_token_0,
+        train_wrong_sign,
+    ],
     "4.5": [
-        best_deletes_in_place,
-        best_kl_in_place_of_rate,
-        best_turned_round,
-        best_place,
-        best_as_text,
-        best_settled_by_value,
-        best_never_settled,
-        best_with_nan,
-        best_highest,
-        best_in_list_order,
-        best_always_settled,
-        best_alone,
-        best_forgets_diverged,
+        choose_always_settled,
+        choose_forgets_diverged,
+        choose_highest_kl,
+        choose_highest_within,
+        choose_in_dict_order,
+        choose_in_place,
+        choose_judges_the_best,
+        choose_kl,
+        choose_lowest_mean,
+        choose_lowest_tried,
+        choose_luckiest_seed,
+        choose_other_way,
+        choose_rate_alone,
+        choose_skips_broken_seeds,
+        choose_true_or_false,
+        choose_turned_round,
+        choose_with_nan,
     ],
 }

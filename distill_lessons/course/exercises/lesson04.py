@@ -1,10 +1,12 @@
-"""Checks of lesson 04, logit distillation: sampled targets, top-k and its tail, draws needed, choosing a rate."""
+"""Checks of lesson 04, logit distillation: top-k and its tail, draws needed, a training on stored counts, a search read."""
 
 import math
 
 import numpy as np
 import torch
+from torch import nn
 
+from distill_lessons import runtime
 from distill_lessons.course.exercises import Wrong, close, number
 from distill_lessons.course.exercises.common import nearest, unchanged
 
@@ -20,109 +22,8 @@ def _gradient(function, logits, *rest):
     return value.detach(), logits.grad
 
 
-def _drawn(most):
-    """Logits, ids and counts of six positions with a total of their own each, columns in random order."""
-    z = 2 * torch.randn(6, 23)
-    totals = torch.randint(3, most, (6,)).tolist()
-    p = torch.randn(6, 23).mul(1.5).softmax(-1)
-    full = torch.stack(
-        [torch.multinomial(row, n, replacement=True).bincount(minlength=23) for row, n in zip(p, totals)]
-    )
-    full[:3, 0] += 2  # token 0 is a token like any other, and the id of the padding
-    full[3, 0] = 0
-    full = full.float()
-    width = int((full > 0).sum(1).max()) + 2
-    ids, counts = torch.zeros(6, width, dtype=torch.long), torch.zeros(6, width)
-    for row in range(6):
-        found = full[row].nonzero().squeeze(-1)
-        columns = torch.randperm(width)[: len(found)]
-        ids[row, columns], counts[row, columns] = found, full[row, found]
-    return z, ids, counts, full
-
-
-def check_target_loss(target_loss):
-    """4.1: cross-entropy to drawn tokens, from counts."""
-    target_loss = unchanged(target_loss)
-    for most in (8, 60):
-        z, ids, counts, full = _drawn(most)
-        totals = full.sum(-1, keepdim=True).double()
-        width = ids.shape[1]
-        log_q = z.double().log_softmax(-1)
-        weights = full.double() / totals
-        rows = -(weights * log_q).sum(-1)
-        expected = rows.mean()
-        got, slope = _gradient(target_loss, z, ids, counts)
-        if not close(number(got), expected):
-            summed = -(full.double() * log_q).sum(-1)  # not divided
-            own = log_q.gather(1, ids)
-            listed = torch.where(counts > 0, own, -math.inf)
-            wholly = weights.clone()
-            wholly[:, 0] = 0
-            last = z.gather(1, ids).double().log_softmax(-1)
-            shares = (
-                "You divide all rows by the same total: every row has its own, counts.sum(-1, keepdim=True). (hint 1)"
-            )
-            mistakes = (
-                (summed.mean(), "You did not divide the counts by their sum, a total for each row. (hint 1)"),
-                (rows.sum(), "You sum over the positions: take their mean. (hint 2)"),
-                (-expected, "The sign is turned round: minus the logarithm."),
-                (
-                    (rows - torch.special.entr(weights).sum(-1)).mean(),
-                    "You took the entropy of the shares off. That is a KL; the cross-entropy alone was asked for.",
-                ),
-                (summed.mean() / 50, "The draws need not be 50: divide by the sum of each row. (hint 1)"),
-                (summed.sum() / totals.sum(), shares),
-                (summed.sum() / totals.sum() / 6, shares),
-                *(((summed / total).mean(), shares) for total in {*totals.flatten().tolist()}),
-                (
-                    expected / width,
-                    f"You took a mean over the {width} columns: sum over them, mean over positions. (hint 2)",
-                ),
-                (
-                    -torch.stack([row[c > 0].mean() for row, c in zip(own, counts)]).mean(),
-                    "Every token that was drawn weighs the same in yours: its count is its weight. (hint 1)",
-                ),
-                (
-                    -(weights.gather(1, ids) * (counts > 0) * listed.log_softmax(-1).nan_to_num(neginf=0))
-                    .sum(-1)
-                    .mean(),
-                    "You took the softmax over the listed tokens alone: over the whole vocabulary first. (hint 2)",
-                ),
-                (
-                    -(counts / totals * last).sum(-1).mean(),
-                    "You took the softmax over the listed tokens alone: over the whole vocabulary first. (hint 2)",
-                ),
-                (-(wholly * log_q).sum(-1).mean(), "You leave token 0 out: padding is where the count is 0. (hint 1)"),
-                (
-                    -(wholly / wholly.sum(-1, keepdim=True) * log_q).sum(-1).mean(),
-                    "You leave token 0 out: padding is where the count is 0. A scatter that overwrites loses it too.",
-                ),
-                (
-                    -log_q.gather(1, full.argmax(-1, keepdim=True)).mean(),
-                    "You take the token drawn most often alone: all count, by their share. (hint 1)",
-                ),
-            )
-            told = f"For six positions {expected:.4f} nats were expected, and {number(got):.4f} came. "
-            raise Wrong(
-                told
-                + nearest(
-                    got, mistakes, "In each row: count over the row's total, times −log q, summed. (hints 1 and 2)"
-                )
-            )
-        if not close(slope, (z.softmax(-1) - weights) / 6, 1e-4):
-            raise Wrong(
-                "The value is right, but the gradient is not (q − target) / positions: is a part of it detached?"
-            )
-    z, ids = torch.tensor([[300.0, 0.0, -200.0]]), torch.tensor([[2, 0]])
-    got = float(target_loss(z, ids, torch.tensor([[1.0, 1.0]])))
-    if not close(got, 250.0, 1e-3):
-        raise Wrong(
-            f"Logits of ±300 should give 250 nats, and yours give {got}: log_softmax, not the log of a softmax."
-        )
-
-
 def check_lost(lost):
-    """4.2: total variation between a distribution and its renormalised top k."""
+    """4.1: total variation between a distribution and its renormalised top k."""
     lost = unchanged(lost)
     tied = torch.tensor([0.3, 0.2, 0.2, 0.2, 0.1, 0.0, 0.0])
     for k in (1, 3, 8, 2, 6):
@@ -170,7 +71,7 @@ def _tail_reference(z, ids, mass):
 
 
 def check_tail_kl(tail_kl):
-    """4.3: KL over the listed tokens and everything else as one."""
+    """4.2: KL over the listed tokens and everything else as one."""
     tail_kl = unchanged(tail_kl)
     for k, sure in ((2, False), (5, False), (4, True)):  # the last is a teacher that is nearly sure
         z, p = 2 * torch.randn(5, 19), torch.randn(5, 19).mul(2).double().softmax(-1)
@@ -261,7 +162,7 @@ def check_tail_kl(tail_kl):
 
 
 def check_draws_needed(draws_needed):
-    """4.4: the smallest number of draws whose standard error is small enough."""
+    """4.3: the smallest number of draws whose standard error is small enough."""
     rng = np.random.default_rng()
     for p, error in (
         (0.02, 0.003),
@@ -315,59 +216,141 @@ def check_draws_needed(draws_needed):
         )
 
 
-def check_best_rate(best_rate):
-    """4.5: the best learning rate, and whether the list was long enough to know."""
-    best_rate = unchanged(best_rate)
-    rates = [3e-4, 6e-4, 1.2e-3, 2.4e-3, 4.8e-3]
-    for best, broken in 4 * ((2, None), (0, None), (4, None), (3, 4), (1, 0), (4, 0), (2, 3)):
-        order = torch.randperm(5).tolist()
-        scores = 2 + 0.1 * (torch.arange(5) - best).abs() + 0.01 * torch.rand(5)
-        values = {rates[i]: float(scores[i]) for i in range(5)}
-        if broken is not None:
-            values[rates[broken]] = math.nan
-        values = {rates[i]: values[rates[i]] for i in order}
-        settled = best not in (0, 4)
-        shown = ", ".join(f"{rate:g}: {values[rate]:.2f}" for rate in sorted(values))
-        got = best_rate(dict(values))
+TOKENS, INPUTS = 40, 6
+
+
+def world(generator: torch.Generator, count: int = 2000) -> tuple[torch.Tensor, ...]:
+    """A small teacher's stored draws, and what it says where nobody stored anything.
+
+    Returns:
+        Contexts ``[N, 6]``; ids and counts ``[N, K]``, the tokens drawn at each and how often, 8 to 24 in all, columns in any
+        order, padding with id 0 and count 0; 1,000 new contexts and the teacher's log-probabilities there, ``[1000, 40]``.
+        Token 0 is a token like any other, and a common one.
+    """
+    teacher = nn.Sequential(nn.Linear(INPUTS, 24), nn.Tanh(), nn.Linear(24, TOKENS))
+    with torch.no_grad():
+        for weight in teacher.parameters():
+            weight.copy_(0.6 * torch.randn(weight.shape, generator=generator))
+        teacher[2].bias[0] += 2.5
+    x, new = (torch.randn(n, INPUTS, generator=generator) for n in (count, 1000))
+    with torch.no_grad():
+        p, held_out = teacher(x).softmax(-1), teacher(new).log_softmax(-1)
+    totals = torch.randint(8, 25, (count, 1), generator=generator)
+    drawn = torch.multinomial(p, 24, replacement=True, generator=generator)
+    full = torch.zeros(count, TOKENS).scatter_add_(1, drawn, (torch.arange(24) < totals).float())
+    width = int((full > 0).sum(1).max()) + 1
+    counts, ids = (part[:, :width] for part in full.sort(1, descending=True))
+    columns = torch.rand(count, width, generator=generator).argsort(1)
+    return x, ids.masked_fill(counts == 0, 0).gather(1, columns), counts.gather(1, columns), new, held_out
+
+
+def student() -> nn.Sequential:
+    """A net from a context to the logits of 40 tokens."""
+    return nn.Sequential(nn.Linear(INPUTS, 32), nn.Tanh(), nn.Linear(32, TOKENS))
+
+
+NEAR = 0.15  # nats on new contexts; sound losses end at 0.06 to 0.1, and tokens that all weigh the same at 0.25
+
+
+@runtime.threads(1)  # quicker than two for so small a net
+def check_train(train):
+    """4.4: a training on stored counts, scored by KL to the teacher in contexts that are new."""
+    x, ids, counts, new, held_out = world(torch.Generator().manual_seed(int(torch.randint(2**31, ()))))
+    copies = [each.clone() for each in (x, ids, counts)]
+    with torch.enable_grad():
+        trained = train(student(), *copies)
+    if any(not torch.equal(now.detach(), was) for now, was in zip(copies, (x, ids, counts))):
+        raise Wrong(
+            "Your function changes what it is given: x, ids and counts stay as they are. Divide into a new tensor."
+        )
+    if not isinstance(trained, nn.Module):
+        raise Wrong(f"The trained student is expected back, and this came: {trained!r:.80}.")
+    with torch.no_grad():
+        log_q = trained(new).double().log_softmax(-1)
+    if log_q.isnan().any():
+        raise Wrong("Your student's logits are NaN: is the rate too high, or a logarithm taken of 0?")
+    log_p = held_out.double()
+    p, q = log_p.exp(), log_q.exp()
+    kl = (p * (log_p - log_q)).sum(-1).mean().item()
+    own, theirs = log_q[:, 1:].log_softmax(-1), log_p[:, 1:].log_softmax(-1)
+    rest = (theirs.exp() * (theirs - own)).sum(-1).mean().item()  # among the tokens but 0
+    share = (q[:, 0].mean() / p[:, 0].mean()).item()
+    wider = (torch.special.entr(q).sum(-1) - torch.special.entr(p).sum(-1)).mean().item()
+    if kl <= NEAR:
+        return
+    told = f"On new contexts your student is {kl:.2f} nats from the teacher, and {NEAR} or less was asked for. "
+    if share < 0.7 and rest < kl / 2:
+        why = f"It gives token 0 {share:.0%} of what the teacher gives it: padding is where the count is 0, not the id. (hint 1)"
+    elif wider < -0.3:
+        why = "It is far surer than the teacher: a token weighs by its share of the draws, not only the commonest. (hint 1)"
+    elif wider > 0.1:
+        why = (
+            "It is less sure than the teacher. Weigh tokens by their counts, take the softmax over all 40, and train for some "
+            "hundred steps. (hints 1 and 2)"
+        )
+    else:
+        why = "Is the sign right, does every row have its own total, and is every position read? (hints 1 and 2)"
+    raise Wrong(told + why)
+
+
+def _searches():
+    """Searches over a grid: {rate: KL of three seeds}, and what `check_choose` expects of each."""
+    rates = [3.5e-4 * 2.0**step for step in range(6)]
+    for best, tie, broken in (
+        (2, None, None), (0, None, None), (5, None, None), (3, 2, None), (1, 0, None), (5, 4, None), (3, None, 4),
+        (2, None, 1), (4, None, 5), (2, 1, 3), (1, None, 0), (3, 1, None),
+    ):  # fmt: skip
+        middle = 2.0 + torch.rand(1).item() + 0.3 * (torch.arange(6) - best).abs().double()
+        spread = torch.tensor([-0.03, 0.0, 0.03]).double()
+        scores = middle[:, None] + torch.stack([spread[torch.randperm(3)] for _ in rates])
+        if tie is not None:  # 0.01 behind, and the best's standard error is 0.017
+            scores[tie] = scores[best] + 0.01
+        values = [row.tolist() for row in scores]
+        if broken is not None:  # two of its seeds did best of all
+            values[broken] = [1.5, 1.6, 1.7]
+            values[broken][int(torch.randint(3, ()))] = math.nan
+        chosen = best if tie is None else min(best, tie)
+        words = "go lower" if chosen == 0 else "go higher" if chosen == 5 else "settled"
+        yield {rates[i]: values[i] for i in torch.randperm(6).tolist()}, rates[chosen], words, rates[best]
+
+
+def check_choose(choose):
+    """4.5: the rate that a search chooses, and whether it may be trusted."""
+    choose = unchanged(choose)
+    for scores, rate, words, best in _searches():
+        shown = ", ".join(f"{each:g}: {np.round(scores[each], 2).tolist()}" for each in sorted(scores))
+        answer = choose({each: list(found) for each, found in scores.items()})
         try:
-            rate, inside = got
+            got, said = answer
         except (TypeError, ValueError):
-            raise Wrong(f"A pair was expected, the rate and True or False, and this came: {got!r}") from None
-        if isinstance(rate, (bool, np.bool_)) or isinstance(inside, str):
-            raise Wrong(f"A pair was expected, the rate and then True or False, and this came: {(rate, inside)!r}")
-        if number(rate) != rates[best]:
-            if float(rate) == values[rates[best]]:
-                raise Wrong(
-                    f"Of {shown} you return the lowest KL itself: return the rate that has it, {rates[best]:g}."
-                )
-            if float(rate) not in values:
-                raise Wrong(f"Of {shown} the best rate is {rates[best]:g}, and {float(rate):g} is none of them.")
-            if math.isnan(values.get(float(rate), 0.0)):
-                raise Wrong(f"Of {shown} you chose a run that diverged: nan is no score. Leave it out. (hint 2)")
-            if float(rate) == max(values, key=lambda each: (not math.isnan(values[each]), values[each])):
-                raise Wrong(f"Of {shown} you chose the highest KL; lower is better.")
-            why = "nan compares as neither smaller nor larger (hint 2)" if broken is not None else "the lowest KL wins"
-            raise Wrong(f"Of {shown} the best rate is {rates[best]:g}, and {float(rate):g} came: {why}.")
-        if bool(inside) != settled:
-            if settled and broken is not None:
-                raise Wrong(
-                    f"Of {shown} the best has a worse neighbour on either side: a diverged run is a worse one too."
-                )
-            if bool(inside) == (rates[best] not in (list(values)[0], list(values)[-1])):
-                raise Wrong(
-                    f"Of {shown} you said {bool(inside)}. Is {rates[best]:g} the smallest or largest rate tried? The dict may "
-                    f"stand in any order, here {', '.join(f'{each:g}' for each in values)}. (hint 1)"
-                )
+            raise Wrong(f"A pair was expected, the rate and a word, and this came: {answer!r:.80}") from None
+        if isinstance(got, str) or not isinstance(said, str) or said not in ("settled", "go lower", "go higher"):
             raise Wrong(
-                f"Of {shown} the best is {rates[best]:g}, {'not ' if settled else ''}an end of the list, and you said "
-                f"{bool(inside)}. True means: settled. (hint 1)"
+                f'A rate and one of "settled", "go lower", "go higher" are expected, and this came: {answer!r:.80}'
             )
+        told = f"Of {{{shown}}} {rate:g} was expected, and {float(got):g} came: "
+        if not close(got, rate, 1e-9):
+            if float(got) not in scores:
+                raise Wrong(told + "that is none of the rates tried.")
+            if any(map(math.isnan, scores[float(got)])):
+                raise Wrong(told + "one of its seeds diverged, and a rate that may diverge is out. (hint 1)")
+            if float(got) == best:
+                raise Wrong(told + "a lower one is within one standard error of it, and the lower is safer. (hint 2)")
+            raise Wrong(
+                told
+                + "first the lowest mean over seeds, then the lowest rate within one standard error of that. (hint 2)"
+            )
+        if said != words:
+            told = f"Of {{{shown}}} you choose {rate:g}, rightly, and say {said!r}: {words!r} was expected. "
+            if words == "settled" and any(math.isnan(each) for found in scores.values() for each in found):
+                raise Wrong(told + "A rate that diverged is a worse neighbour too. (hint 3)")
+            raise Wrong(told + "Was a lower rate tried, and a higher one? The dict may stand in any order. (hint 3)")
 
 
 CHECKS = {
-    "4.1": check_target_loss,
-    "4.2": check_lost,
-    "4.3": check_tail_kl,
-    "4.4": check_draws_needed,
-    "4.5": check_best_rate,
+    "4.1": check_lost,
+    "4.2": check_tail_kl,
+    "4.3": check_draws_needed,
+    "4.4": check_train,
+    "4.5": check_choose,
 }
