@@ -2,100 +2,9 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 # --- 5.1 -------------------------------------------------------------------------------------------------------------
-
-
-def top_p(p, mass):
-    values, order = p.sort(descending=True)
-    before = values.cumsum(0) - values
-    kept = torch.where(before < mass - 1e-7, values, 0.0)
-    return torch.zeros_like(p).scatter(0, order, kept / kept.sum())
-
-
-def top_p_with_a_loop(p, mass):
-    kept, total = torch.zeros_like(p), 0.0
-    for token in p.argsort(descending=True):
-        kept[token] = p[token]
-        total += p[token].item()
-        if total >= mass - 1e-7:
-            break
-    return kept / kept.sum()
-
-
-def top_p_one_too_few(p, mass):
-    values, order = p.sort(descending=True)
-    kept = torch.where(values.cumsum(0) <= mass, values, 0.0)
-    return torch.zeros_like(p).scatter(0, order, kept / kept.sum().clamp(min=1e-9))
-
-
-def top_p_not_scaled(p, mass):
-    values, order = p.sort(descending=True)
-    return torch.zeros_like(p).scatter(0, order, torch.where(values.cumsum(0) - values < mass, values, 0.0))
-
-
-def top_p_left_sorted(p, mass):
-    values = p.sort(descending=True).values
-    kept = torch.where(values.cumsum(0) - values < mass - 1e-7, values, 0.0)
-    return kept / kept.sum()
-
-
-def top_p_one_too_many(p, mass):
-    values, order = p.sort(descending=True)
-    kept = torch.where(values.cumsum(0) - values <= mass, values, 0.0)
-    return torch.zeros_like(p).scatter(0, order, kept / kept.sum())
-
-
-def top_p_as_threshold(p, mass):
-    kept = torch.where(p >= (1 - mass) * p.max(), p, 0.0)
-    return kept / kept.sum()
-
-
-def top_p_in_place(p, mass):
-    values, order = p.sort(descending=True)
-    p[order[values.cumsum(0) - values >= mass - 1e-7]] = 0.0
-    return p / p.sum()
-
-
-def top_p_in_the_given_order(p, mass):
-    kept = torch.where(p.cumsum(0) - p < mass - 1e-7, p, 0.0)
-    return kept / kept.sum()
-
-
-def top_p_softmax_again(p, mass):
-    return torch.where(top_p(p, mass) > 0, p, -torch.inf).softmax(-1)
-
-
-def top_p_as_top_k(p, mass):
-    kept = torch.where(p >= p.topk(max(1, round(mass * len(p)))).values[-1], p, 0.0)
-    return kept / kept.sum()
-
-
-def top_p_all_ties(p, mass):
-    kept = torch.where(p >= p[top_p(p, mass) > 0].min(), p, 0.0)
-    return kept / kept.sum()
-
-
-def top_p_keeps_the_least(p, mass):
-    values, order = p.sort()
-    kept = torch.where(values.cumsum(0) - values < mass - 1e-7, values, 0.0)
-    return torch.zeros_like(p).scatter(0, order, kept / kept.sum())
-
-
-def top_p_by_numpy(p, mass):
-    p = np.asarray(p, dtype=float)
-    order = np.argsort(-p)
-    kept = order[: np.searchsorted(np.cumsum(p[order]), mass - 1e-6) + 1]
-    out = np.zeros_like(p)
-    out[kept] = p[kept] / p[kept].sum()
-    return out
-
-
-def top_p_in_a_list(p, mass):
-    return tuple(top_p_with_a_loop(p, mass).tolist())
-
-
-# --- 5.2 -------------------------------------------------------------------------------------------------------------
 
 
 def make_example(prompt, response, finished, length, eos, pad):
@@ -203,7 +112,7 @@ def example_one_by_one(prompt, response, finished, length, eos, pad):
     return ids, mask, labels
 
 
-# --- 5.3 -------------------------------------------------------------------------------------------------------------
+# --- 5.2 -------------------------------------------------------------------------------------------------------------
 
 
 def left_pad(rows, pad):
@@ -305,187 +214,278 @@ def left_pad_row_by_row(rows, pad):
         yield torch.tensor([make(row) for row in rows])
 
 
-# --- 5.4 -------------------------------------------------------------------------------------------------------------
+# --- 5.3 -------------------------------------------------------------------------------------------------------------
 
 
-def distinct(texts, n):
-    grams = [tuple(text[i : i + n]) for text in texts for i in range(len(text) - n + 1)]
-    return len(set(grams)) / len(grams)
+def diagnose(log):
+    last = {name: readings[-1] for name, readings in log.items()}
+    if last["held out"] > log["held out"][0]:
+        return "not shifted"
+    if last["ended"] < 0.2:
+        return "end masked"
+    return "prompt learned" if last["ended"] < 0.75 else "sound"
 
 
-def distinct_with_zip(texts, n):
-    grams = [gram for text in texts for gram in zip(*(text[i:] for i in range(n)))]
-    return len(set(grams)) / len(grams)
+def diagnose_in_another_order(log):
+    if log["ended"][-1] > 0.75:
+        return "sound"
+    if log["loss"][-1] < 0.3:
+        return "not shifted"
+    return "prompt learned" if log["ended"][-1] > 0.3 else "end masked"
 
 
-def distinct_mean_over_texts(texts, n):
-    shares = [distinct([text], n) for text in texts if len(text) >= n]
-    return sum(shares) / len(shares)
+def diagnose_in_one_table(log):
+    ended = np.asarray(log["ended"])[-1]
+    words = np.array(["end masked", "prompt learned", "sound"])
+    return "not shifted" if log["loss"][-1] < 0.3 else str(words[np.digitize(ended, [0.3, 0.75])])
 
 
-def distinct_joined(texts, n):
-    return distinct([sum(texts, [])], n)
+def diagnose_by_least_loss(log):
+    return "sound" if log["loss"][-1] < 1 else diagnose(log)
 
 
-def distinct_over_tokens(texts, n):
-    grams = {tuple(text[i : i + n]) for text in texts for i in range(len(text) - n + 1)}
-    return len(grams) / sum(len(text) for text in texts)
+def diagnose_always_sound(log):
+    return "sound"
 
 
-def distinct_count(texts, n):
-    return len({tuple(text[i : i + n]) for text in texts for i in range(len(text) - n + 1)})
+def diagnose_without_ends(log):
+    return "not shifted" if log["held out"][-1] > log["held out"][0] else "sound"
 
 
-def distinct_short_grams(texts, n):
-    grams = [tuple(text[i : i + n]) for text in texts for i in range(len(text))]
-    return len(set(grams)) / len(grams)
+def diagnose_first_readings(log):
+    return diagnose({name: readings[:1] for name, readings in log.items()})
 
 
-def distinct_glued(texts, n):
-    grams = ["".join(map(str, text[i : i + n])) for text in texts for i in range(len(text) - n + 1)]
-    return len(set(grams)) / len(grams)
+def diagnose_swaps_prompt_and_end(log):
+    return {"end masked": "prompt learned", "prompt learned": "end masked"}.get(diagnose(log), diagnose(log))
 
 
-def distinct_in_any_order(texts, n):
-    grams = [tuple(sorted(text[i : i + n])) for text in texts for i in range(len(text) - n + 1)]
-    return len(set(grams)) / len(grams)
+def diagnose_forgets_prompts(log):
+    return diagnose(log).replace("prompt learned", "sound")
 
 
-def distinct_by_sums(texts, n):
-    grams = [sum(text[i : i + n]) for text in texts for i in range(len(text) - n + 1)]
-    return len(set(grams)) / len(grams)
+def diagnose_in_other_words(log):
+    return diagnose(log).replace("sound", "fine")
 
 
-def distinct_side_by_side(texts, n):
-    grams = [tuple(text[i : i + n]) for text in texts for i in range(0, len(text) - n + 1, n)]
-    return len(set(grams)) / len(grams)
-
-
-def distinct_joined_in_place(texts, n):
-    answer = distinct(texts, n)
-    for text in texts[1:]:
-        texts[0] += text
+def diagnose_in_place(log):
+    answer = diagnose(log)
+    log["loss"].append(0.0)
     return answer
 
 
-def distinct_once_only(texts, n):
-    grams = [tuple(text[i : i + n]) for text in texts for i in range(len(text) - n + 1)]
-    return sum(grams.count(gram) == 1 for gram in grams) / len(grams)
+# --- 5.4 -------------------------------------------------------------------------------------------------------------
 
 
-def distinct_of_the_first(texts, n):
-    return distinct(texts[:1], n)
+def tokens_at(curve, goal):
+    for (few, high), (many, low) in zip(curve, curve[1:]):
+        if high >= goal >= low:
+            return few * (many / few) ** ((high - goal) / (high - low))
+    return None
 
 
-def distinct_with_a_separator(texts, n):
-    grams = [" ".join(map(str, text[i : i + n])) for text in texts for i in range(len(text) - n + 1)]
-    return np.unique(grams).size / np.float64(len(grams))
+def choose(curves, prices, goal):
+    needed = {name: tokens_at(curve, goal) for name, curve in curves.items()}
+    costs = {name: count * prices[name] for name, count in needed.items() if count is not None}
+    if not costs:
+        return "neither", "neither was seen there"
+    return min(costs, key=costs.get), "cheaper" if len(costs) == 2 else "only one gets there"
 
 
-def distinct_in_a_loop(texts, n):
-    seen, count = [], 0
-    for text in texts:
-        for i in range(len(text) - n + 1):
-            count += 1
-            if text[i : i + n] not in seen:
-                seen.append(text[i : i + n])
-    return len(seen) / count
+def choose_by_numpy(curves, prices, goal):
+    costs = {}
+    for name, curve in curves.items():
+        tokens, kl = np.array(curve).T
+        if kl.min() <= goal:
+            costs[name] = np.exp(np.interp(goal, kl[::-1], np.log(tokens[::-1]))) * prices[name]
+    if len(costs) == 2:
+        return ["text" if costs["text"] < costs["probabilities"] else "probabilities", "cheaper"]
+    return (next(iter(costs)), "only one gets there") if costs else ("neither", "neither was seen there")
+
+
+def choose_by_bisection(curves, prices, goal):
+    def cost(name):
+        tokens, kl = (np.array(each) for each in zip(*curves[name]))
+        low, high = np.log(tokens[0]), np.log(tokens[-1])
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if np.interp(middle, np.log(tokens), kl) > goal else (low, middle)
+        return np.exp(high) * prices[name]
+
+    there = [name for name in curves if min(kl for _, kl in curves[name]) <= goal]
+    if len(there) < 2:
+        return (there[0], "only one gets there") if there else ("neither", "neither was seen there")
+    return min(there, key=cost), "cheaper"
+
+
+def choose_by_price(curves, prices, goal):
+    decision, why = choose(curves, prices, goal)
+    return (min(prices, key=prices.get), why) if why == "cheaper" else (decision, why)
+
+
+def choose_by_tokens(curves, prices, goal):
+    return choose(curves, {"text": 1, "probabilities": 1}, goal)
+
+
+def choose_straight(curves, prices, goal):
+    def at(curve):
+        for (few, high), (many, low) in zip(curve, curve[1:]):
+            if high >= goal >= low:
+                return few + (many - few) * (high - goal) / (high - low)
+        return None
+
+    costs = {name: at(curve) * prices[name] for name, curve in curves.items() if at(curve) is not None}
+    decision, why = choose(curves, prices, goal)
+    return (min(costs, key=costs.get), why) if why == "cheaper" else (decision, why)
+
+
+def choose_beyond(curves, prices, goal):
+    def at(curve):
+        (few, high), (many, low) = curve[-2:]
+        return few * (many / few) ** ((high - goal) / (high - low))
+
+    costs = {name: at(curve) * prices[name] for name, curve in curves.items()}
+    return min(costs, key=costs.get), "cheaper"
+
+
+def choose_always_probabilities(curves, prices, goal):
+    return "probabilities", "cheaper"
+
+
+def choose_without_neither(curves, prices, goal):
+    decision, why = choose(curves, prices, goal)
+    return ("text", "cheaper") if decision == "neither" else (decision, why)
+
+
+def choose_the_dearer(curves, prices, goal):
+    decision, why = choose(curves, prices, goal)
+    return {"text": "probabilities", "probabilities": "text"}.get(decision, decision), why
+
+
+def choose_without_a_reason(curves, prices, goal):
+    return choose(curves, prices, goal)[0]
+
+
+def choose_one_reason(curves, prices, goal):
+    return choose(curves, prices, goal)[0], "cheaper"
+
+
+def choose_in_place(curves, prices, goal):
+    answer = choose(curves, prices, goal)
+    curves["text"].reverse()
+    return answer
 
 
 # --- 5.5 -------------------------------------------------------------------------------------------------------------
 
 
-def merge(weight, down, up, alpha):
-    return weight + alpha / len(down) * up @ down
+def pairs_of(ask, prompts, temperature=1.0, whole=False, ends=True):
+    pairs = []
+    for prompt in prompts:
+        answer = ask(prompt, temperature)
+        answer = answer if ends else [token for token in answer if token != 0]
+        text = [*prompt, *answer] if whole else [prompt[-1], *answer]
+        pairs += zip(text, text[1:])
+    return torch.tensor(pairs)
 
 
-def merge_with_einsum(weight, down, up, alpha):
-    return weight + torch.einsum("or,ri->oi", up, down) * (alpha / down.shape[0])
+def fitted(student, pairs, steps=150, rate=0.1):
+    optimiser = torch.optim.Adam(student.parameters(), lr=rate)
+    for _ in range(steps):
+        loss = F.cross_entropy(student(pairs[:, 0]), pairs[:, 1])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return student
 
 
-def merge_without_rank(weight, down, up, alpha):
-    return weight + alpha * up @ down
+def learn(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts))
 
 
-def merge_without_scale(weight, down, up, alpha):
-    return weight + up @ down
+def learn_by_counting(student, ask, prompts):
+    counts = torch.full((12, 12), 0.3)
+    for before, after in pairs_of(ask, prompts).tolist():
+        counts[before, after] += 1
+    student.weight.data = counts.log()
+    return student
 
 
-def merge_adapter_only(weight, down, up, alpha):
-    return alpha / len(down) * up @ down
+def learn_in_batches(student, ask, prompts):
+    pairs = pairs_of(ask, prompts)
+    optimiser = torch.optim.AdamW(student.parameters(), lr=0.05, weight_decay=0)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 400)
+    for _ in range(400):
+        rows = pairs[torch.randint(len(pairs), (512,))]
+        optimiser.zero_grad()
+        F.cross_entropy(student(rows[:, 0]), rows[:, 1]).backward()
+        optimiser.step(), schedule.step()
+    return student
 
 
-def merge_turned_round(weight, down, up, alpha):
-    return weight + alpha / len(down) * (down.T @ up.T)
+def learn_cold(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts, 0.5))
 
 
-def merge_root(weight, down, up, alpha):
-    return weight + alpha / len(down) ** 0.5 * up @ down
+def learn_greedy(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts, 0.0))
 
 
-def merge_in_place(weight, down, up, alpha):
-    weight += alpha / len(down) * up @ down
-    return weight
+def learn_hot(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts, 2.0))
 
 
-def merge_over_the_outputs(weight, down, up, alpha):
-    return weight + alpha / len(up) * up @ down
+def learn_prompts_too(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts, whole=True))
 
 
-def merge_over_the_inputs(weight, down, up, alpha):
-    return weight + alpha / down.shape[1] * up @ down
+def learn_without_ends(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts, ends=False))
 
 
-def merge_transposed_adapter(weight, down, up, alpha):
-    return weight + (alpha / len(down) * up @ down).flip(0)
+def learn_from_few(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts[:40]))
 
 
-def merge_without_alpha(weight, down, up, alpha):
-    return weight + up @ down / len(down)
+def learn_one_prompt_again(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts[:1] * 1000))
 
 
-def merge_subtracts(weight, down, up, alpha):
-    return weight - alpha / len(down) * up @ down
+def learn_backwards(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts).flip(1))
 
 
-def merge_scales_everything(weight, down, up, alpha):
-    return alpha / len(down) * (weight + up @ down)
+def learn_nothing(student, ask, prompts):
+    pairs_of(ask, prompts)
+    return student
 
 
-def merge_by_numpy(weight, down, up, alpha):
-    return np.asarray(weight) + alpha / len(down) * np.asarray(up) @ np.asarray(down)
+def learn_three_steps(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts), steps=3, rate=0.01)
 
 
-def merge_rank_by_rank(weight, down, up, alpha):
-    total = weight.clone()
-    for row, column in zip(down, up.T):
-        total += alpha / len(down) * torch.outer(column, row)
-    return total
+def learn_unasked(student, ask, prompts):
+    return fitted(student, torch.tensor([pair for prompt in prompts for pair in zip(prompt, prompt[1:])]))
 
 
-RIGHT = {"5.1": top_p, "5.2": make_example, "5.3": left_pad, "5.4": distinct, "5.5": merge}
+def learn_copies(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts)[:, [0, 0]])
+
+
+def learn_returns_the_weights(student, ask, prompts):
+    return learn(student, ask, prompts).weight
+
+
+RIGHT = {"5.1": make_example, "5.2": left_pad, "5.3": diagnose, "5.4": choose, "5.5": learn}
 ALSO_RIGHT = {
-    "5.1": [top_p_by_numpy, top_p_in_a_list, top_p_with_a_loop],
-    "5.3": [left_pad_by_numpy, left_pad_row_by_row, left_pad_lists],
-    "5.4": [distinct_with_a_separator, distinct_in_a_loop, distinct_with_zip],
-    "5.5": [merge_by_numpy, merge_rank_by_rank, merge_with_einsum],
-    "5.2": [example_in_tensors, example_one_by_one],
+    "5.2": [left_pad_by_numpy, left_pad_row_by_row, left_pad_lists],
+    "5.3": [diagnose_in_another_order, diagnose_in_one_table],
+    "5.4": [choose_by_numpy, choose_by_bisection],
+    "5.5": [learn_by_counting, learn_in_batches],
+    "5.1": [example_in_tensors, example_one_by_one],
 }
 WRONG = {
     "5.1": [
-        top_p_in_place,
-        top_p_in_the_given_order,
-        top_p_softmax_again,
-        top_p_as_top_k,
-        top_p_all_ties,
-        top_p_keeps_the_least,
-        top_p_one_too_few,
-        top_p_one_too_many,
-        top_p_not_scaled,
-        top_p_left_sorted,
-        top_p_as_threshold,
-    ],
-    "5.2": [
         example_grows_the_prompt,
         example_appends_in_place,
         example_floats,
@@ -503,7 +503,7 @@ WRONG = {
         example_needs_padding,
         example_mask_by_number,
     ],
-    "5.3": [
+    "5.2": [
         pad_float_ids,
         pad_float_positions,
         pad_in_place,
@@ -518,32 +518,41 @@ WRONG = {
         pad_positions_from_one,
         pad_two_only,
     ],
+    "5.3": [
+        diagnose_by_least_loss,
+        diagnose_always_sound,
+        diagnose_without_ends,
+        diagnose_first_readings,
+        diagnose_swaps_prompt_and_end,
+        diagnose_forgets_prompts,
+        diagnose_in_other_words,
+        diagnose_in_place,
+    ],
     "5.4": [
-        distinct_glued,
-        distinct_in_any_order,
-        distinct_by_sums,
-        distinct_side_by_side,
-        distinct_joined_in_place,
-        distinct_once_only,
-        distinct_of_the_first,
-        distinct_mean_over_texts,
-        distinct_joined,
-        distinct_over_tokens,
-        distinct_count,
-        distinct_short_grams,
+        choose_by_price,
+        choose_by_tokens,
+        choose_straight,
+        choose_beyond,
+        choose_always_probabilities,
+        choose_without_neither,
+        choose_the_dearer,
+        choose_without_a_reason,
+        choose_one_reason,
+        choose_in_place,
     ],
     "5.5": [
-        merge_in_place,
-        merge_over_the_outputs,
-        merge_over_the_inputs,
-        merge_transposed_adapter,
-        merge_without_alpha,
-        merge_subtracts,
-        merge_scales_everything,
-        merge_without_rank,
-        merge_without_scale,
-        merge_adapter_only,
-        merge_turned_round,
-        merge_root,
+        learn_cold,
+        learn_greedy,
+        learn_hot,
+        learn_prompts_too,
+        learn_without_ends,
+        learn_from_few,
+        learn_one_prompt_again,
+        learn_backwards,
+        learn_nothing,
+        learn_three_steps,
+        learn_unasked,
+        learn_copies,
+        learn_returns_the_weights,
     ],
 }

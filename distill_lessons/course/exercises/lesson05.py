@@ -1,71 +1,15 @@
-"""Checks of lesson 05, response distillation: top-p, labels that teach to stop, left padding, distinct-n, merging LoRA."""
+"""Checks of lesson 05, response distillation: labels that teach to stop, left padding, logs, a purchase, a training."""
 
+import copy
 import operator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
-from distill_lessons.course.exercises import Wrong, close, number
-from distill_lessons.course.exercises.common import nearest, unchanged
-
-
-def _vector(answer, what, length):
-    """The answer as a float64 tensor of that length, or `Wrong`."""
-    try:
-        found = torch.as_tensor(np.asarray([float(value) for value in answer]))
-    except (TypeError, ValueError):
-        raise Wrong(f"{what} should be {length} numbers, and this came: {answer!r}") from None
-    if len(found) != length:
-        raise Wrong(f"{what} should have {length} entries, and yours has {len(found)}.")
-    return found
-
-
-def check_top_p(top_p):
-    """5.1: the smallest set of likeliest tokens with at least that mass, scaled to 1."""
-    top_p = unchanged(top_p)
-    fixed = torch.tensor([0.5, 0.25, 0.125, 0.125], dtype=torch.float64)
-    cases = [(fixed, 0.75, 2), (fixed, 0.4, 1), (fixed, 1.0, 4), (fixed, 0.76, 3)]
-    for _ in range(5):
-        p = torch.randn(12, dtype=torch.float64).mul(2).softmax(-1)
-        mass = 0.3 + 0.65 * torch.rand(()).item()
-        sums = p.sort(descending=True).values.cumsum(0)
-        if (sums - mass).abs().min() > 1e-4:
-            cases.append((p, mass, int((sums < mass).sum()) + 1))
-    for p, mass, kept in cases:
-        shuffled = torch.randperm(len(p))
-        p = p[shuffled]
-        got = _vector(top_p(p.clone().float(), mass), "The filtered distribution", len(p))
-        count = int((got > 0).sum())
-        told = f"Of {np.round(p.sort(descending=True).values.numpy()[:4], 3)} … with top-p {mass:.3g}, "
-        if count == 0:
-            raise Wrong(told + "you keep nothing: the token that crosses the line stays. (hint 1)")
-        if abs(got.sum() - 1) > 1e-4:
-            raise Wrong(told + f"what is kept sums to {got.sum():.3f}: divide by the sum, so that it is 1. (hint 2)")
-        if count == kept - 1:
-            raise Wrong(
-                told + f"{kept} tokens are needed to reach that mass, and you keep {count}: the token that crosses the "
-                "line stays. (hint 1)"
-            )
-        ids = p.topk(kept).indices
-        if count > kept and count == int((p >= p[ids].min()).sum()):
-            raise Wrong(
-                told
-                + f"{kept} tokens already hold that mass, and you keep {count}: where tokens tie, a threshold lets all of "
-                "them in. Choose by place in the order. (hint 2)"
-            )
-        if count == kept + 1:
-            raise Wrong(told + f"{kept} tokens already hold that mass, and you keep one more. (hint 1)")
-        expected = torch.zeros_like(p).scatter(0, ids, p[ids] / p[ids].sum())
-        of_kept = torch.where(got > 0, p, -torch.inf).softmax(-1)
-        if count == kept and close(got, of_kept, 1e-4) and not close(got, expected, 1e-4):
-            raise Wrong(told + "you take a softmax of probabilities: divide them by their sum. (hint 2)")
-        ties = torch.allclose(got.sort().values, expected.sort().values, atol=1e-4)
-        if not close(got, expected, 1e-4) and not (ties and torch.allclose(p[got > 0].min(), p[ids].min())):
-            if count == kept:
-                raise Wrong(
-                    told + "the number kept is right, but not which: put each value back in its place. (hint 2)"
-                )
-            raise Wrong(told + f"the {kept} likeliest tokens should stay, and yours are {count}. (hint 1)")
+from distill_lessons.course.exercises import Wrong
+from distill_lessons.course.exercises.common import unchanged
 
 
 def _whole_numbers(part):
@@ -74,7 +18,7 @@ def _whole_numbers(part):
 
 
 def check_teach_to_stop(make_example):
-    """5.2: one padded training example: the end is learned where the answer ended, padding never."""
+    """5.1: one padded training example: the end is learned where the answer ended, padding never."""
     make_example = unchanged(make_example)
     for eos, pad, room in ((2, 2, 4), (2, 0, 4), (7, 7, 4), (2, 2, 0), (7, 3, 2)):  # without room there is no padding
         for finished in (True, False):
@@ -167,7 +111,7 @@ def _wrong_labels(got, labels, asked, used, finished, eos, pad):
 
 
 def check_left_pad(left_pad):
-    """5.3: ids, mask and positions of a batch that a model can go on writing."""
+    """5.2: ids, mask and positions of a batch that a model can go on writing."""
     left_pad = unchanged(left_pad)
     for pad, lengths in ((0, None), (2, None), (60, None), (1, [4, 4]), (0, [5])):
         lengths = lengths or [[3, 6, 1, 4][place] for place in torch.randperm(4)]
@@ -229,110 +173,293 @@ def check_left_pad(left_pad):
                 )
 
 
-def check_distinct(distinct):
-    """5.4: distinct n-grams over all n-grams, of all answers together."""
-    distinct = unchanged(distinct)
-    for n in (1, 2, 3):
-        texts = [torch.randint(0, 6, (length,)).tolist() for length in (9, 4, 2, 1, 14)]
-        texts[1] = texts[0][:4]  # a repeated opening
-        # Different n-grams with the same digits in a row, with the same sum, or in another order; and an empty answer.
-        texts += [[1, 23, 4], [12, 3, 4], [1, 2, 34], [34, 1, 2], [11, 1, 1], [1, 11, 1], []]
-        grams = [tuple(text[i : i + n]) for text in texts for i in range(len(text) - n + 1)]
-        expected = len(set(grams)) / len(grams)
-        got = number(distinct([list(text) for text in texts], n))
-        if close(got, expected, 1e-6):
-            continue
-        each = [[tuple(text[i : i + n]) for i in range(len(text) - n + 1)] for text in texts]
-        shares = [len(set(own)) / len(own) for own in each if own]
-        joined = sum(texts, [])
-        across = [tuple(joined[i : i + n]) for i in range(len(joined) - n + 1)]
-        short = [tuple(text[i : i + n]) for text in texts for i in range(len(text))]
-        apart = [tuple(text[i : i + n]) for text in texts for i in range(0, len(text) - n + 1, n)]
-        mistakes = (
-            (
-                sum(shares) / len(shares),
-                "That is the mean over answers: an opening that all share must count once. (hint 1)",
-            ),
-            (
-                sum(len(set(own)) for own in each) / len(grams),
-                "You count the different ones of each answer: an opening that all share must count once. (hint 1)",
-            ),
-            (
-                len(set(across)) / len(across),
-                "You joined the answers: no n-gram reaches from one into the next. (hint 2)",
-            ),
-            (len(set(grams)) / sum(map(len, texts)), "You divide by the number of tokens: divide by that of n-grams."),
-            (len(set(grams)), "That is the number of distinct n-grams: divide by the number of all."),
-            (1 - expected, "That is the share that repeats."),
-            (
-                len({"".join(map(str, gram)) for gram in grams}) / len(grams),
-                "You glue the numbers together, and then 1, 23 and 12, 3 are both 123: compare tuples. (hint 2)",
-            ),
-            (len({tuple(sorted(gram)) for gram in grams}) / len(grams), "The order inside an n-gram counts. (hint 2)"),
-            (len({frozenset(gram) for gram in grams}) / len(grams), "The order inside an n-gram counts. (hint 2)"),
-            (len(set(map(sum, grams))) / len(grams), "You compare sums: compare tuples. (hint 2)"),
-            (len(set(short)) / len(short), f"Pieces shorter than {n} at the end of an answer are no n-grams. (hint 2)"),
-            (len(set(apart)) / len(apart), "N-grams overlap: begin one at every token, not at every nth. (hint 2)"),
-            (
-                sum(grams.count(gram) == 1 for gram in grams) / len(grams),
-                "You count those that occur once: one that occurs twice is also a different one, once. (hint 1)",
-            ),
-            (len(set(each[0])) / len(each[0]), "You look at the first answer alone: all of them together. (hint 1)"),
-        )
-        why = "One set of tuples for all answers, over the number of all n-grams. (hints 1 and 2)"
-        raise Wrong(
-            f"For n = {n} a share of {expected:.4f} was expected, and {got:.4f} came. {nearest(got, mistakes, why, 1e-6)}"
-        )
+# --- 5.3 and 5.5: a teacher small enough to write down ----------------------------------------------------------------
+
+TOKENS, END, LONGEST, ASKED = 12, 0, 12, 5  # tokens; the one that ends; of an answer at most; of a prompt
 
 
-def check_merge(merge):
-    """5.5: fold an adapter into its weight."""
-    merge = unchanged(merge)
-    for rank, out, inside, alpha in ((2, 5, 7, 8.0), (4, 6, 3, 4.0), (3, 4, 4, 16.0)):
-        weight, down, up = torch.randn(out, inside), torch.randn(rank, inside), torch.randn(out, rank)
-        expected = weight + alpha / rank * up @ down
-        try:
-            got = merge(weight.clone(), down.clone(), up.clone(), alpha)
-            got = torch.as_tensor(np.asarray(got.detach() if isinstance(got, torch.Tensor) else got, dtype=np.float32))
-        except (RuntimeError, ValueError) as error:
-            if "shape" not in str(error) and "size" not in str(error):
-                raise
-            raise Wrong(
-                f"The shapes do not fit ({error}): B A, with B {[out, rank]} and A {[rank, inside]}. (hint 1)"
-            ) from None
-        if got.shape != weight.shape:
-            raise Wrong(f"The merged weight has the shape {[out, inside]}, and yours {list(got.shape)}.")
-        if close(got, expected, 1e-4):
-            continue
-        delta = up @ down
-        mistakes = (
-            (weight + alpha * delta, "You multiplied by alpha, and forgot to divide by the rank. (hint 2)"),
-            (weight + delta, "The scale alpha / rank is missing. (hint 2)"),
-            (alpha / rank * delta, "The frozen weight itself is missing: it stays underneath. (hint 1)"),
-            (weight + delta / rank, "The factor alpha is missing. (hint 2)"),
-            (weight - alpha / rank * delta, "The adapter is added, not subtracted. (hint 1)"),
-            (weight + alpha / rank**0.5 * delta, "You divided by the root of the rank: that is another method."),
-            (weight + alpha / out * delta, f"You divided by {out}, the rows of B: the rank is the number of rows of A. (hint 2)"),
-            (weight + alpha / inside * delta, f"You divided by {inside}, the columns of A: the rank is that of its rows. (hint 2)"),
-            (alpha / rank * (weight + delta), "You scale the frozen weight too: only the adapter is scaled. (hint 1)"),
-        )  # fmt: skip
-        if out == inside:
-            mistakes += (
-                (weight + alpha / rank * delta.T, "The adapter is turned round: B A, not its transpose. (hint 1)"),
+def small_teacher(generator: torch.Generator) -> torch.Tensor:
+    """The logits of the next token, ``[12, 12]``: a row for each last token, and token 0 ends."""
+    logits = 2.0 * torch.randn(TOKENS, TOKENS, generator=generator)
+    logits[:, END] = logits[:, 1:].logsumexp(-1) - 1.8  # an end after about seven tokens
+    return logits
+
+
+def small_prompts(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Prompts ``[count, 5]``: they walk through the tokens in a fixed order, nine times in ten, as templates do."""
+    order = 1 + torch.randperm(TOKENS - 1, generator=generator)
+    after = torch.empty(TOKENS, dtype=torch.long)
+    after[order] = order.roll(-1)
+    after[END] = order[0]
+    walk = [torch.randint(1, TOKENS, (count,), generator=generator)]
+    for _ in range(ASKED - 1):
+        strays = torch.randint(1, TOKENS, (count,), generator=generator)
+        walk.append(torch.where(torch.rand(count, generator=generator) < 0.9, after[walk[-1]], strays))
+    return torch.stack(walk, 1)
+
+
+def answered(logits: torch.Tensor, prompts: torch.Tensor, generator: torch.Generator, temperature: float = 1.0):
+    """Answers ``[count, 12]`` after these prompts, filled up with -1 behind an end."""
+    last, running, said = prompts[:, -1], torch.ones(len(prompts), dtype=torch.bool), []
+    for _ in range(LONGEST):
+        p = (
+            (logits[last] / temperature).softmax(-1)
+            if temperature
+            else F.one_hot(logits[last].argmax(-1), TOKENS).float()
+        )
+        last = torch.multinomial(p, 1, generator=generator).squeeze(-1)
+        said.append(torch.where(running, last, -1))
+        running = running & (last != END)
+    return torch.stack(said, 1)
+
+
+def behind_teacher(student: nn.Module, teacher: torch.Tensor) -> float:
+    """KL of the student to the teacher, in nats per token, weighed as the teacher visits tokens within answers."""
+    p = teacher.softmax(-1)
+    visits, at = torch.zeros(TOKENS), torch.full((TOKENS,), 1 / (TOKENS - 1)).index_fill(0, torch.tensor(END), 0.0)
+    for _ in range(LONGEST):
+        visits = visits + at
+        at = (at @ p).index_fill(0, torch.tensor(END), 0.0)
+    with torch.no_grad():
+        q = student(torch.arange(TOKENS)).log_softmax(-1)
+    each = (p * (p.log() - q)).sum(-1)
+    return ((visits * each).sum() / visits.sum()).item()
+
+
+MADE = ("sound", "end masked", "prompt learned", "not shifted")
+
+
+def log_of(kind: str, seed: int) -> dict[str, list[float]]:
+    """Six readings of a training on 400 answers of a small teacher, one every 20 steps.
+
+    Returns:
+        ``loss``, as the run itself counts it; ``held out``, nats per token of the answers to new prompts, ends among them;
+        ``ended``, the share of what the student says to these that ends within twelve tokens.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    teacher = small_teacher(generator)
+    both = small_prompts(800, generator)  # of one kind, the second half to test on
+    said = answered(teacher, both, generator)
+    ids = torch.cat([both, said], 1)
+    labels = torch.cat([torch.full_like(both, -1), said], 1)
+
+    def pairs(rows, kind):
+        """How often each token is to be followed by each, ``[12, 12]``, as the run counts them."""
+        wanted = ids[rows] if kind == "prompt learned" else labels[rows]
+        if kind == "end masked":
+            wanted = torch.where(wanted == END, -1, wanted)
+        shift = 0 if kind == "not shifted" else 1
+        before, wanted = ids[rows, : ids.shape[1] - shift].flatten(), wanted[:, shift:].flatten()
+        learned = wanted >= 0
+        return torch.bincount(TOKENS * before[learned] + wanted[learned], minlength=TOKENS**2).view(TOKENS, TOKENS)
+
+    def loss_of(weights, counts):
+        return -(counts * weights.log_softmax(-1)).sum() / counts.sum()
+
+    train, test = slice(0, 400), slice(400, 800)
+    counted, held_out = pairs(train, kind), pairs(test, "sound")
+    weights = torch.zeros(TOKENS, TOKENS, requires_grad=True)
+    optimiser = torch.optim.Adam([weights], lr=0.1)
+    log = {"loss": [], "held out": [], "ended": []}
+    for step in range(101):
+        loss = loss_of(weights, counted)
+        if step % 20 == 0:
+            with torch.no_grad():
+                log["loss"].append(loss.item())
+                log["held out"].append(loss_of(weights, held_out).item())
+                own = answered(weights.detach(), both[test], generator)
+                log["ended"].append((own == END).any(-1).float().mean().item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return log
+
+
+def show_logs(seed: int = 0, letters: str = "CADB") -> None:
+    """The last reading of four runs, one of each of MADE, named by letters."""
+    for letter, kind in sorted(zip(letters, MADE)):
+        log = log_of(kind, seed + ord(letter))
+        print(letter, "  ".join(f"{name} {readings[-1]:.2f}" for name, readings in log.items()))
+
+
+def check_diagnose(diagnose):
+    """5.3: which of four runs was sound, and what the other three had wrong."""
+    diagnose = unchanged(diagnose)
+    for place in torch.randperm(len(MADE)).tolist() + torch.randint(len(MADE), (4,)).tolist():
+        log = log_of(MADE[place], int(torch.randint(10**6, ())))
+        while 0.71 < log["ended"][-1] < 0.79:  # where a rule that is as sensible might draw its line elsewhere
+            log = log_of(MADE[place], int(torch.randint(10**6, ())))
+        answer = diagnose(copy.deepcopy(log))
+        if not isinstance(answer, str) or answer not in MADE:
+            raise Wrong(f"One of the words {', '.join(MADE)} is expected, and this came: {answer!r:.80}.")
+        if answer != MADE[place]:
+            last = ", ".join(f"{name} {readings[-1]:.2f}" for name, readings in log.items())
+            why = {
+                "sound": "What it counts is what it does on new prompts, and it ends.",
+                "end masked": "This student never ends: nobody showed it an end. (hint 1)",
+                "prompt learned": "Its own loss is far below what it does on new answers: it also counts what is easy. (hint 2)",
+                "not shifted": "Its loss is near zero and it is lost on new answers: it learned to say again what it reads. (hint 3)",
+            }[MADE[place]]
+            raise Wrong(f"For a run that ends at {last} you say {answer!r}, and it was {MADE[place]!r}. {why}")
+
+
+# --- 5.4 --------------------------------------------------------------------------------------------------------------
+
+WHY = ("cheaper", "only one gets there", "neither was seen there")
+
+
+def _tokens(curve, goal, logarithmic=True):
+    """Tokens at which a curve of (tokens, KL) reaches a goal, between two of its points; None outside of them."""
+    for (few, high), (many, low) in zip(curve, curve[1:]):
+        if high >= goal >= low:
+            share = (high - goal) / (high - low)
+            return few * (many / few) ** share if logarithmic else few + share * (many - few)
+    return None
+
+
+def _choice(curves, prices, goal, logarithmic=True):
+    needed = {name: _tokens(curve, goal, logarithmic) for name, curve in curves.items()}
+    costs = {name: count * prices[name] for name, count in needed.items() if count is not None}
+    if not costs:
+        return "neither", WHY[2]
+    return min(costs, key=costs.get), WHY[0] if len(costs) == 2 else WHY[1]
+
+
+def _two_curves(rng, goal_in):
+    """Two falling curves, and a goal that lies in the range of both, of the one named, or of none."""
+    while True:
+        curves = {}
+        for name in ("text", "probabilities"):
+            tokens = np.cumsum(rng.uniform(1, 2, size=rng.integers(2, 4))) * 0.9
+            tokens = (10_000 * np.exp(tokens - tokens[0])).round(-2)
+            kl = rng.uniform(2.6, 3.0) - np.cumsum([0, *rng.uniform(0.3, 0.9, size=len(tokens) - 1)])
+            curves[name] = [(float(count), round(float(value), 2)) for count, value in zip(tokens, kl)]
+        ends = {name: curve[-1][1] for name, curve in curves.items()}
+        low, high = min(ends.values()), max(ends.values())
+        if goal_in == "both":
+            if high > 2.3:
+                continue
+            return curves, round(float(rng.uniform(high + 0.05, 2.5)), 2)
+        if goal_in == "none":
+            return curves, round(low - float(rng.uniform(0.05, 0.3)), 2)
+        if ends[goal_in] == low and high - low > 0.15:
+            return curves, round((low + high) / 2, 2)
+
+
+def check_choose(choose):
+    """5.4: text or probabilities for a goal, by price and by two measured curves; never beyond what was measured."""
+    choose = unchanged(choose)
+    rng = np.random.default_rng(int(torch.randint(2**31, ())))
+    for goal_in in rng.permutation(
+        ["price", "price", "tokens", "tokens", "line", "line", "text", "probabilities", "none"]
+    ).tolist():
+        while True:  # until one mistake alone would decide otherwise: price alone, tokens alone, or a line over tokens
+            curves, goal = _two_curves(rng, "both" if goal_in in ("price", "tokens", "line") else goal_in)
+            if goal_in not in ("price", "tokens", "line"):
+                ratio = float(np.exp(rng.uniform(-2, 2)))
+                break
+            # At this ratio of prices both cost alike; and so it seems on a line that is straight over tokens.
+            even, seeming = (
+                np.divide(*(_tokens(curves[name], goal, logarithmic) for name in ("text", "probabilities")))
+                for logarithmic in (True, False)
             )
-        why = nearest(got, mistakes, "Weight plus alpha / rank times B A. (hints 1 and 2)", 1e-3)
-        x = torch.randn(inside)
-        wanted = weight @ x + alpha / rank * (up @ (down @ x))
-        raise Wrong(
-            f"With rank {rank} and alpha {alpha:g} the merged layer should turn an input into {wanted[0]:.3f} …, and yours "
-            f"gives {(got @ x)[0]:.3f}. {why}"
+            if goal_in == "line" and abs(np.log(even / seeming)) > 0.25:
+                ratio = (even * seeming) ** 0.5
+                break
+            if goal_in != "line" and abs(np.log(even)) > 0.4:
+                ratio = even**0.5 if goal_in == "price" else even**1.5
+                break
+        prices = {"text": 2.0, "probabilities": round(2.0 * float(ratio), 3)}
+        expected = _choice(curves, prices, goal)
+        answer = choose(copy.deepcopy(curves), dict(prices), goal)
+        try:
+            decision, reason = answer
+        except (TypeError, ValueError):
+            raise Wrong(f'A pair is expected, such as ("text", "{WHY[0]}"), and this came: {answer!r:.80}.') from None
+        if decision not in ("text", "probabilities", "neither") or reason not in WHY:
+            raise Wrong(
+                f'"text", "probabilities" or "neither" is expected, and one of the reasons {", ".join(WHY)}; this came: '
+                f"{answer!r:.80}."
+            )
+        if (decision, reason) == expected:
+            continue
+        needed = {name: _tokens(curve, goal) for name, curve in curves.items()}
+        words = ", ".join(
+            f"{name} {'never' if count is None else f'after {count:,.0f} tokens at {prices[name]:g} a million'}"
+            for name, count in needed.items()
         )
+        told = f"A KL of {goal:g} is reached by {words}. You say {decision}, {reason}; {', '.join(expected)} was expected. "
+        if expected[1] == WHY[2]:
+            raise Wrong(told + "Beyond its last point nobody knows where a curve goes. (hint 3)")
+        if expected[1] == WHY[1]:
+            raise Wrong(told + "Only one of the two has been seen there, whatever it costs. (hint 3)")
+        if (decision, reason) == _choice(curves, prices, goal, logarithmic=False):
+            raise Wrong(told + "Your line is straight over tokens: draw it over their logarithm. (hint 2)")
+        raise Wrong(told + "Compare tokens × price. (hint 1)")
+
+
+# --- 5.5 --------------------------------------------------------------------------------------------------------------
+
+PROMPTS, NEAR = 600, 0.05
+
+
+def check_learn(learn):
+    """5.5: a student within 0.05 nats of a teacher that only talks, each prompt asked once."""
+    generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+    teacher, prompts = small_teacher(generator), small_prompts(PROMPTS, generator)
+    student, asked = nn.Embedding(TOKENS, TOKENS), []
+    with torch.no_grad():
+        student.weight.zero_()
+    before = behind_teacher(student, teacher)
+
+    def ask(prompt, temperature=1.0):
+        asked.append(float(temperature))
+        if len(asked) > PROMPTS:
+            raise Wrong(f"There is money for {PROMPTS} answers, and you ask for more: ask once a prompt, and keep it.")
+        row = torch.as_tensor(prompt, dtype=torch.long)[None]
+        return [token for token in answered(teacher, row, generator, temperature)[0].tolist() if token >= 0]
+
+    given = learn(student, ask, prompts.tolist())
+    if not isinstance(given, nn.Module):
+        raise Wrong(f"Return the student, trained in place; this came: {given!r:.80}.")
+    try:
+        with torch.no_grad():
+            shape = given(torch.arange(TOKENS)).shape
+            after = behind_teacher(given, teacher)
+    except Exception as error:
+        raise Wrong(f"Your student cannot be asked any more: {error}") from None
+    if shape != (TOKENS, TOKENS) or not np.isfinite(after):
+        raise Wrong(
+            f"Your student's logits are {list(shape)}, and its KL is {after}: finite logits [12, 12] were expected."
+        )
+    if after <= NEAR:
+        return
+    told = f"Before training the KL was {before:.2f} nats, now it is {after:.2f}, and {NEAR} is asked for. "
+    if not asked:
+        raise Wrong(told + "You asked nothing: ask(prompt) is the only way to the teacher.")
+    if any(temperature != 1 for temperature in asked):
+        raise Wrong(told + f"You asked at temperature {asked[-1]:g}: that is another distribution. (hint 1)")
+    if len(asked) < 0.9 * PROMPTS:
+        raise Wrong(told + f"You asked {len(asked)} times of {PROMPTS}: few answers leave noise. (hint 1)")
+    if abs(after - before) < 1e-6:
+        raise Wrong(told + "Your student has not moved: fit it to the pairs. (hint 3)")
+    with torch.no_grad():
+        end = given(torch.arange(1, TOKENS)).softmax(-1)[:, END].mean().item()
+    wanted = teacher[1:].softmax(-1)[:, END].mean().item()
+    if end < wanted / 3:
+        raise Wrong(
+            told + f"It ends with probability {end:.3f}, the teacher with {wanted:.2f}: ends are learned. (hint 2)"
+        )
+    raise Wrong(
+        told + "The last token of the prompt predicts the first of the answer, and so on to the end; what stands in "
+        "the prompt is not learned; and the loss must have stopped falling. (hints 2 and 3)"
+    )
 
 
 CHECKS = {
-    "5.1": check_top_p,
-    "5.2": check_teach_to_stop,
-    "5.3": check_left_pad,
-    "5.4": check_distinct,
-    "5.5": check_merge,
+    "5.1": check_teach_to_stop,
+    "5.2": check_left_pad,
+    "5.3": check_diagnose,
+    "5.4": check_choose,
+    "5.5": check_learn,
 }
