@@ -170,7 +170,7 @@ def test_both_steps_of_a_search_are_made_from_arms_and_one_function(tmp_path, mo
 def test_a_gpu_takes_the_rates_found_on_the_cpu_and_makes_every_run_itself(tmp_path, monkeypatch):
     found = {"learning_rate": 0.25, "kl": 1.0, "agreement": 0.5, "cross_entropy": 2.0, "tokens": 9, "seconds": 3.0}
     table_of(tmp_path, "x-rates", [("a", 0, metric, value) for metric, value in found.items()] + [("b", 0, "kl", 5.0)])
-    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path if device == "cpu" else None)
+    monkeypatch.setattr(results, "recorded_folder", lambda device="cpu": tmp_path / ("" if device == "cpu" else device))
     monkeypatch.setattr(on_smollm, "score", lambda student: {"kl": student[2]})
     _, experiment = study.searched("x-rates", "x", ("a", "b"), learned)
     for device, asked in (("cpu", [1]), ("cuda", [0, 1])):

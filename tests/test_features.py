@@ -100,6 +100,7 @@ def test_captured_states_are_the_models_own(model):
 
 
 def test_states_alone_bring_the_student_to_the_teachers_states(tmp_path):
+    torch.manual_seed(0)  # the maps' weights: of five seeds the loss ended at 0.75 to 0.85 of its start
     matching = Matching(features.uniform_map(3, 6), 16, 32, "cosine")
     how = {"features": matching, "output_weight": 0.0}
     trainer = make_trainer(tmp_path, steps=60, rows=examples(240), student=narrow(), how=how)
