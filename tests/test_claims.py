@@ -316,6 +316,8 @@ def test_another_folder_is_judged_by_the_tests_that_it_has_whole(tmp_path, monke
     lines = claims.beside(whole, part, ["both", "one"]).splitlines()
     assert lines[0] == "| claim | test | claimed | both | one |" and len(lines) == 3
     assert lines[2].startswith("| C1 | toy, here | above 0.5 | +1 [") and lines[2].endswith(": contradicted |")
+    longer = [row | {"budget": "long"} for row in part]  # another budget is another test
+    assert claims.beside(whole, longer, ["both", "one"]).count("\n") == 1
     (one / "toy.csv").unlink()
     assert claims.ledger(folder=one) == []
 
@@ -349,6 +351,15 @@ def test_what_only_a_gpu_has_recorded_is_judged_there_and_never_mixed_with_the_c
     assert "toy, here" in table and "joined" not in table  # run on one device, it has nothing beside it
     more.to_csv(cpu / "more.csv", index=False)
     assert claims.ledger()[1]["estimate"] == pytest.approx(2)  # the CPU's, once it has both
+
+
+def test_the_readmes_line_counts_contradictions_when_they_are_many(tmp_path, monkeypatch):
+    write(tmp_path, SURELY)
+    write(tmp_path, [-value for value in SURELY], "other")
+    others = tuple(replace(BETTER, setting=f"no. {n}", experiment="other") for n in range(3))
+    for count, told in ((2, "the other way: no. 0; no. 1"), (3, "the other way in 3 other settings")):
+        rows = ledger_of(monkeypatch, tmp_path, Claim("C1", "x", "y", "99", (BETTER,), others[:count]))
+        assert f"supported ({told})" in claims.markdown(rows) and "no. 0" in claims.report(rows)
 
 
 def test_a_table_that_is_missing_is_never_replaced_but_for_a_premise(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Recording: what was run is kept, once, with where it came from."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,24 @@ def test_recording_resumes_and_runs_nothing_twice(tmp_path):
     about = json.loads((tmp_path / "out" / "toy.json").read_text())
     assert about["seeds"] == 3 and about["torch"] and about["processor"] and about["date"]
     assert "3 seeds" in results.provenance("toy", tmp_path / "out")
+
+
+def test_what_is_read_is_what_was_written_last_and_ones_own_to_change(tmp_path):
+    def made(scale):
+        return Experiment("items", ("a",), (0, 1), lambda arm, seed: {"score": [scale + seed, scale]}, module=__name__)
+
+    for scale in (1.0, 2.0):  # as long as the first, so that size alone tells nothing
+        shutil.rmtree(tmp_path / "parts", ignore_errors=True)
+        results.record(made(scale), tmp_path, tmp_path / "parts", silent)
+        assert results.per_seed(results.load("items", tmp_path), "score", "a").tolist() == [scale, scale + 0.5]
+        items = results.items_of("items", "score", "a", tmp_path)
+        assert {seed: values.tolist() for seed, values in items.items()} == {0: [scale, scale], 1: [scale + 1, scale]}
+        assert results.items_of("items", "score", "b", tmp_path) is None
+        mine = results.load("items", tmp_path)
+        mine["value"] = 0.0
+        items[0][:] = 0.0
+        assert results.load("items", tmp_path)["value"].min() == scale
+        assert results.items_of("items", "score", "a", tmp_path)[0].min() == scale
 
 
 def test_an_interrupted_experiment_keeps_what_was_finished(tmp_path):
