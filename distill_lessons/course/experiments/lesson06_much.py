@@ -103,7 +103,7 @@ EXPERIMENTS = study.at_chosen_rates(
     "lesson06-much-rates",
     "lesson06-much",
     ARMS,
-    [2.0**step * 1e-3 for step in range(-6, 4)],
+    [2.0**step * 1e-3 for step in range(-6, 7)],
     score,
     range(10),
     beside={"teacher": teacher},
