@@ -61,7 +61,7 @@ test: setup
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest tests --numprocesses 2 --dist worksteal
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks solutions
+	OMP_NUM_THREADS=1 DISTILL_THREADS=1 $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --numprocesses 2 --dist loadfile notebooks solutions
 
 # JOBS at a time; WORDS picks bugs by name, file or tests: make mutants WORDS=losses
 JOBS ?= 2

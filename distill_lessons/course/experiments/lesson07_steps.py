@@ -135,7 +135,7 @@ EXPERIMENTS = study.at_chosen_rates(
     "lesson07-steps-rates",
     "lesson07-steps",
     ARMS,
-    [2.0**step * 6e-3 for step in range(-3, 2)],
+    [2.0**step * 6e-3 for step in range(-3, 3)],  # 0.012 was the end of a first grid, and best for one arm
     score,
     range(10),
     beside={"teacher": teacher},
