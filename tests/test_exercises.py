@@ -206,7 +206,7 @@ def test_an_interrupt_passes_through():
         exercises.verdict("0.1", interrupted)
 
 
-@pytest.mark.parametrize("exercise", ["0.9", "6.1", "99.1", "x", "", "../0.1", 0.1])
+@pytest.mark.parametrize("exercise", ["0.9", "6.9", "99.1", "x", "", "../0.1", 0.1])
 def test_an_exercise_that_does_not_exist_is_named_and_raises_nothing(exercise):
     line = exercises.verdict(exercise, lambda s, t: 1.0)
     assert line.startswith(f"✗ {exercise} There is no exercise {exercise}: ")
