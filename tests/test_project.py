@@ -21,7 +21,7 @@ import torch
 
 import distill_lessons.__main__ as cli
 from distill_lessons import project
-from distill_lessons.project import predicting, reporting, stages, students
+from distill_lessons.project import distilling, exporting, predicting, reporting, stages, students
 from distill_lessons.project.config import TableSettings, settings
 from distill_lessons.project.table import Row, rows
 
@@ -328,6 +328,64 @@ def test_a_student_without_a_labelled_test_is_reported_by_agreement(tmp_path, mo
     said = " ".join(project.sentences(done))
     assert "too few to tell an accuracy" in said and "are the teacher's" in said
     Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_verdict_comes_first_and_what_is_saved_by_a_worse_student_says_so(finished):
+    folder, done, _ = finished
+    judged = done["evaluation"].values
+
+    def page_with(verdict):
+        against = judged["against_teacher"] | {"verdict": verdict}
+        changed = done["evaluation"]._replace(values=judged | {"against_teacher": against})
+        return reporting.page(settings(folder), done | {"evaluation": changed})
+
+    first = project.sentences(done)[0]
+    assert first.startswith("The student against its teacher: ") and judged["against_teacher"]["words"] in first
+    assert ["paid for in answers" in page_with(verdict) for verdict in ("worse", "open", "not worse")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_names_keep_their_capitals_in_the_card(finished):
+    card = (finished[0] / "student" / "README.md").read_text(encoding="utf-8")
+    words = finished[1]["export"].values["onnx"]
+    assert "ONNX" in words + "ONNX" and reporting.sentence("no ONNX: onnx") == "No ONNX: onnx."
+    assert words[1:] in card
+
+
+def test_a_column_of_another_name_is_told_where_the_student_is_asked(finished, tmp_path, capsys):
+    about = settings(finished[0])
+    assert reporting.command(about, "student") == "distill-lessons predict student texts.csv"
+    named = dataclasses.replace(about, table=dataclasses.replace(about.table, text="my text"))
+    assert reporting.command(named, "student") == "distill-lessons predict student texts.csv --column 'my text'"
+    (tmp_path / "t.csv").write_text("Meinung\nwarm\n", encoding="utf-8")
+    assert cli.main(["predict", str(finished[0] / "student"), str(tmp_path / "t.csv")]) == 1
+    said = capsys.readouterr().err
+    assert "no column 'text', only 'Meinung': name it with --column" in said and "project.toml" not in said
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(again, monkeypatch, capsys):
+    def stopped(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(distilling, "distil", stopped)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["distil", str(again)])
+    told = capsys.readouterr().err
+    assert left.value.code == 130 and "the same command goes on" in told and "Traceback" not in told
+
+
+@pytest.mark.skipif(exporting.missing_for_onnx() != [], reason="needs onnx, onnxscript and onnxruntime")
+@pytest.mark.parametrize("kind", list(students.KINDS))
+def test_onnx_gives_the_same_logits_and_is_not_kept_where_it_does_not(kind, tmp_path, monkeypatch):
+    texts = [text for text, _ in tables.texts(20)]
+    student = students.build(kind, ["a", "b"], *students.vocabulary_of(texts)[:1], 8, 16)
+    assert "gives the same logits" in exporting.to_onnx(student, tmp_path / "model.onnx", texts, [])
+    monkeypatch.setattr(exporting, "ONNX_TOLERANCE", -1.0)
+    assert "a logit differs" in exporting.to_onnx(student, tmp_path / "model.onnx", texts, [])
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- new, and the notebook --------------------------------------------------------------------------------------------

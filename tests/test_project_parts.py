@@ -443,6 +443,14 @@ def test_a_verdict_is_what_the_interval_says():
     assert better["verdict"] == "not worse" and better["difference"] == pytest.approx(0.18)
 
 
+def test_a_student_that_seems_a_little_worse_needs_more_texts_than_it_had():
+    level, lower = (judging.verdict(*rights(880, 20, second, 80), margin=0.02) for second in (20, 30))
+    assert lower["verdict"] == "open" and level["needed"] < lower["items"] < lower["needed"]
+    differ, room = 0.05, 0.02 - 10 / 1010
+    assert lower["needed"] == pytest.approx(2.8**2 * differ / room**2, rel=0.02)
+    assert judging.verdict(*rights(880, 20, 40, 60), margin=0.02)["needed"] < 10**6  # just at the border
+
+
 def test_so_many_test_texts_as_it_says_would_do():
     _, differ, margin = 0, 0.1, 0.02
     needed = judging.verdict(*rights(850, 50, 50, 50), margin)["needed"]

@@ -120,6 +120,15 @@ def split_of(folder, rows, **table):
     return project.split(about, project.read(about))
 
 
+def test_labels_that_differ_in_capitals_alone_are_told_unless_both_are_named(tmp_path):
+    rows = [(text, name.upper() if place == 6 else name) for place, (text, name) in enumerate(tables.texts(80))]
+    odd = rows[6][1]
+    with pytest.raises(ValueError, match=f"'{odd}' and '{odd.lower()}' \\(row 7\\), which differ in capitals alone"):
+        split_of(tmp_path, rows)
+    named = split_of(tmp_path, rows, classes=["good", "bad", odd])
+    assert named.values["classes"] == ["good", "bad", odd]
+
+
 def test_one_class_and_a_label_that_is_none_are_told(tmp_path):
     rows = tables.texts(80)
     with pytest.raises(ValueError, match="column 'label' of texts.csv has one class only, 'good'"):

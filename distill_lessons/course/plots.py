@@ -1,6 +1,7 @@
 """The course's figures: one look, a handful of kinds. A title says what is seen; every axis has a name and a unit."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -210,3 +211,50 @@ def funnel(report: Mapping, title: str, axes: Axes | None = None) -> Axes:
     axes.set_xlim(0, report["in"] * 1.6)  # room for the words
     axes.grid(axis="y", visible=False)
     return finish(axes, title, "rows that are left (grey: dropped here)", "")
+
+
+def scoreboard(
+    scores: Mapping[str, tuple[float, float, float]],
+    title: str,
+    x: str,
+    axes: Axes | None = None,
+    last: Sequence[str] = (),
+) -> Axes:
+    """A row each: value and interval (value, low, high), the rows in the order given, those of `last` in grey."""
+    axes = axes or plt.subplots(figsize=(8.5, 0.36 * len(scores) + 1.5))[1]
+    for place, (name, (value, low, high)) in enumerate(scores.items()):
+        colour = CONTROL if name in last else STUDENT
+        axes.plot([low, high], [place, place], color=colour, linewidth=3)
+        axes.plot(value, place, "o", color=colour, markersize=7)
+    axes.set_yticks(range(len(scores)), list(scores))
+    axes.set_ylim(len(scores) - 0.4, -0.6)
+    return finish(axes, title, x, "")
+
+
+def ledger_map(rows: Sequence[Mapping], title: str, axes: Axes | None = None, wide: int = 12) -> Axes:
+    """Every main test of a ledger as a tile with its claim's name: a block a verdict, the darker the better its grade.
+
+    Args:
+        rows: with claim, role, verdict and grade. wide: tiles in a line.
+    """
+    main = [row for row in rows if row["role"] == "main"]
+    often = Counter(row["verdict"] for row in main)
+    shades = {"A": 1.0, "B": 0.7, "C": 0.4, "D": 0.18}
+    axes = axes or plt.subplots(figsize=(10, 0.36 * sum(-(-count // wide) for count in often.values()) + 1.6))[1]
+    line, ticks = 0, {}
+    for verdict, count in often.most_common():
+        tiles = sorted((row for row in main if row["verdict"] == verdict), key=lambda row: row["grade"])
+        for place, row in enumerate(tiles):
+            across, down = place % wide, line + place // wide
+            shade = shades[row["grade"]]
+            axes.add_patch(plt.Rectangle((across, down), 0.94, 0.9, color=STUDENT, alpha=shade, linewidth=0))
+            axes.text(across + 0.47, down + 0.45, row["claim"], ha="center", va="center", fontsize="x-small")
+        lines = -(-count // wide)
+        ticks[line + lines / 2] = f"{verdict}: {count}"
+        line += lines + 0.35
+    axes.set(xlim=(-0.1, wide), ylim=(line, -0.2), xticks=[])
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return finish(axes, title, "a tile a main test; darker: grade A, then B, C, D", "")

@@ -1,6 +1,7 @@
 """From a table to a student: the stages one after another. ``distill-lessons distil my-project``."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from distill_lessons.project import (
 )
 from distill_lessons.project.config import settings as settings_of
 from distill_lessons.project.stages import Result
+
+INTERRUPTED = 130  # the exit status of a command that Ctrl-C stopped
 
 
 def distil(
@@ -70,7 +73,11 @@ def main(arguments: Sequence[str] | None = None, source: Callable[[], str] | Non
     runtime.start()
     about = settings_of(asked.folder)
     model = source() if source and about.teacher.kind == "tuned" and not about.teacher.model else ""
-    done = distil(asked.folder, None, asked.allow_code, model, lambda line: print(line, flush=True))
+    try:
+        done = distil(asked.folder, None, asked.allow_code, model, lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print("\nstopped: the same command goes on, and repeats nothing that is finished", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
     print("\n" + "\n".join(reporting.sentences(done)))
     print(f"\n{about.folder / reporting.PAGE} tells it all; ask the student with")
-    print(f"  distill-lessons predict {about.folder / exporting.FOLDER} texts.csv")
+    print(f"  {reporting.command(about, about.folder / exporting.FOLDER)}")

@@ -29,7 +29,7 @@ def export(
     Raises:
         ValueError: what was read answers otherwise than what was written.
     """
-    missing = [name for name in ONNX_NEEDS if importlib.util.find_spec(name) is None]
+    missing = missing_for_onnx()
     inputs = {
         "split": split.key,
         "student": learned.key,
@@ -63,6 +63,11 @@ def export(
         }, {}
 
     return with_files(settings, "export", inputs, make, tell)
+
+
+def missing_for_onnx() -> list[str]:
+    """Which of the libraries that ONNX needs are not installed here."""
+    return [name for name in ONNX_NEEDS if importlib.util.find_spec(name) is None]
 
 
 def to_onnx(student: Student, path: Path, texts: list[str], missing: list[str]) -> str:

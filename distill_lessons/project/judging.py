@@ -106,11 +106,13 @@ def verdict(student: torch.Tensor, other: torch.Tensor, margin: float) -> dict:
 
     Returns:
         dict of difference, low, high (95%, paired), items, margin, verdict ("not worse", "worse" or "open"), words, and
-        needed: about how many labelled test texts would tell a student that is level from one worse by the margin.
+        needed: about how many labelled test texts would tell, in four tests of five, if the difference is what was seen (level
+        where the student was better): the nearer it is to minus the margin, the more.
     """
     found = power.difference(student, other)
     differ = max(float((student != other).double().mean()), 1 / (len(student) + 1))
-    needed = math.ceil((1.96 + 0.84) ** 2 * differ / margin**2)
+    room = max(abs(margin + min(found.value, 0.0)), margin / 20)  # from what was seen to the border
+    needed = math.ceil((1.96 + 0.84) ** 2 * differ / room**2)
     name = "not worse" if found.low >= -margin else "worse" if found.high < -margin else "open"
     points = (
         f"{100 * found.value:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}] on {found.items} test texts"
@@ -120,7 +122,7 @@ def verdict(student: torch.Tensor, other: torch.Tensor, margin: float) -> dict:
         "not worse": f"not worse by more than {allowed}: {points}",
         "worse": f"worse by more than {allowed}: {points}",
         "open": f"this test cannot say whether it is worse by more than {allowed}: {points}; about {needed:,} labelled "
-        "test texts would be needed",
+        "test texts would be needed if the difference is what it seems",
     }[name]
     return {"difference": found.value, "low": found.low, "high": found.high, "items": found.items, "margin": margin,
             "verdict": name, "words": said, "needed": needed}  # fmt: skip

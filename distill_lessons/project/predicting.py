@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from distill_lessons import runtime
 from distill_lessons.project import students
-from distill_lessons.project.config import TableSettings
+from distill_lessons.project.config import FILE, TableSettings
 from distill_lessons.project.students import Student
 from distill_lessons.project.table import Row, rows
 
@@ -64,6 +64,14 @@ def lines(file, column: str = "text") -> Iterator[Row]:
             yield Row(number, {}, f"row {number} is not UTF-8: {error.reason}")
 
 
+def told_of_column(given: Iterable[Row]) -> Iterator[Row]:
+    """The same rows; where the table has no such column, the sentence names the option and not a project's settings."""
+    try:
+        yield from given
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"name it in {FILE}", "name it with --column")) from None
+
+
 def write(answers: Iterable[Answer], file, form: str) -> list[Answer]:
     """Write answers as "csv" or "jsonl" as they come; returns those with a problem."""
     bad = []
@@ -108,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = rows(Path(asked.texts), about, [asked.column])
     else:
         raise FileNotFoundError(f"there is no file {asked.texts}")
-    answers = predict(student, given, asked.column, asked.batch)
+    answers = predict(student, told_of_column(given), asked.column, asked.batch)
     if asked.out:
         with runtime.replacing(asked.out) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
             bad = write(answers, file, asked.format)

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import math
+import shlex
 
 from matplotlib.figure import Figure
 
@@ -42,11 +43,11 @@ def sentences(done: dict[str, Result]) -> list[str]:
     """The findings, a sentence each, the most important first."""
     judged, student = done["evaluation"].values, done["student"].values
     said = []
+    if judged["against_teacher"]:
+        said.append(f"The student against its teacher: {judged['against_teacher']['words']}.")
     for name, found in judged["accuracy"].items():
         said.append(f"{name.capitalize()}: right on {found['value']:.1%} [{found['low']:.1%}, {found['high']:.1%}] of "
                     f"{found['items']} labelled test texts.")  # fmt: skip
-    if judged["against_teacher"]:
-        said.append(f"The student against its teacher: {judged['against_teacher']['words']}.")
     if judged["against_control"]:
         found = judged["against_control"]
         said.append(f"Against the same student on labels alone: {100 * found['difference']:+.1f} points "
@@ -103,6 +104,19 @@ def table_of(header: list, rows: list[list]) -> str:
     return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>"
 
 
+def sentence(words: str) -> str:
+    """Words as a sentence; names in capitals stay so."""
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def command(settings: Settings, student) -> str:
+    """How the student is asked about a table like the one it learned from."""
+    column = settings.table.text
+    return f"distill-lessons predict {student} texts.csv" + (
+        f" --column {shlex.quote(column)}" if column != "text" else ""
+    )
+
+
 def paragraph(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 
@@ -119,8 +133,9 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def axes_of(title: str, x: str, y: str, height: float = 3.2):
-    figure = Figure(figsize=(7, height))
+def axes_of(title: str, x: str, y: str, height: float = 3.2, figure: Figure | None = None):
+    figure = figure or Figure()
+    figure.set_size_inches(7, height)
     axes = figure.subplots()
     axes.set(xlabel=x, ylabel=y)
     axes.set_title(plain(title), loc="left", fontweight="bold", fontsize="medium")
@@ -133,16 +148,25 @@ def accuracies(done):
     found = done["evaluation"].values["accuracy"]
     if not found:
         return ""
+    told = "; ".join(
+        f"{name} {one['value']:.1%}, from {one['low']:.1%} to {one['high']:.1%}" for name, one in found.items()
+    )
+    return picture(accuracy_figure(found), f"Accuracies: {told}")
+
+
+def accuracy_figure(found: dict[str, dict], figure: Figure | None = None) -> Figure:
+    """The report's main figure: accuracies by name, each value, low and high, as `judging.evaluate` gives them.
+
+    Args:
+        figure: an empty one to draw on, one of pyplot's in a notebook; a new one by default.
+    """
     figure, axes = axes_of(f"The student is right {found['student']['value']:.1%} of the time", "accuracy on labelled test "
-                           "texts, with 95% intervals", "", 0.9 + 0.5 * len(found))  # fmt: skip
+                           "texts, with 95% intervals", "", 0.9 + 0.5 * len(found), figure)  # fmt: skip
     for place, one in enumerate(reversed(found.values())):
         axes.plot([one["low"], one["high"]], [place, place], color="C0")
         axes.plot(one["value"], place, "o", color="C0")
     axes.set_yticks(range(len(found)), list(reversed(found)))
-    told = "; ".join(
-        f"{name} {one['value']:.1%}, from {one['low']:.1%} to {one['high']:.1%}" for name, one in found.items()
-    )
-    return picture(figure, f"Accuracies: {told}")
+    return figure
 
 
 def rows_told(done):
@@ -156,7 +180,8 @@ def rows_told(done):
         said += table_of(["row", "why"], about["left_out"][:SHOWN]) + "</details>"
     if about["conflicts"]:
         pairs = ", ".join(f"{one} and {two}" for one, two in about["conflicts"][:SHOWN])
-        said += paragraph(f"The same text has two labels in {len(about['conflicts'])} pairs of rows: {pairs}.")
+        count = len(about["conflicts"])
+        said += paragraph(f"The same text has two labels in {count} pair{'s' if count > 1 else ''} of rows: {pairs}.")
     return said
 
 
@@ -246,16 +271,18 @@ def cost_told(done):
     said += paragraph(
         f"Here the student reads {speed['texts_per_second']:,.0f} texts a second in batches; one alone takes {times}."
     )
-    words = about["words"]
-    return said + paragraph(words[0].upper() + words[1:] + ".")
+    said += paragraph(sentence(about["words"]))
+    if (done["evaluation"].values["against_teacher"] or {}).get("verdict") == "worse":
+        said += paragraph(
+            "These savings are paid for in answers: the student is worse than its teacher by more than you bear."
+        )
+    return said
 
 
 def files_told(done):
     about = done["export"].values
     said = table_of(["file", "MB"], [[name, f"{size:.3f}"] for name, size in about["megabytes"].items()])
-    return said + "".join(
-        paragraph(one[0].upper() + one[1:] + ".") for one in (done["int8"].values["words"], about["onnx"])
-    )
+    return said + "".join(paragraph(sentence(one)) for one in (done["int8"].values["words"], about["onnx"]))
 
 
 # --- The card ---------------------------------------------------------------------------------------------------------
@@ -272,10 +299,10 @@ def card(settings: Settings, done: dict[str, Result]) -> str:
         f"(vocabulary of {len(student['vocabulary']):,}, {student['longest']} words of a text are read), distilled from a teacher "
         f"({done['teacher'].values['kind']}).", "",
         "## How good", "", *(f"- {one}" for one in sentences(done)), "",
-        "## How to use it", "", "```", "distill-lessons predict student texts.csv", "```", "",
+        "## How to use it", "", "```", command(settings, exporting.FOLDER), "```", "",
         "Weights are safetensors, words and settings JSON: nothing in this folder can run code. "
         f"Divide logits by {done['calibration'].values['temperature']:.4f} before the softmax.", "",
-        f"{done['int8'].values['words'].capitalize()}. {done['export'].values['onnx'].capitalize()}.", "",
+        f"{sentence(done['int8'].values['words'])} {sentence(done['export'].values['onnx'])}", "",
         "## What it learned from", "",
         f"{student['rows']:,} texts, {about['counts']['train']['labelled']:,} of them labelled by people "
         f"(of all training rows). {len(about['left_out']):,} of {about['rows']:,} rows were left out as empty or as duplicates.",

@@ -1,5 +1,6 @@
 """Training, validation and test rows: labelled ones first, no near-duplicate twice, so that nothing leaks."""
 
+import itertools
 from collections import Counter
 
 import datasets
@@ -65,6 +66,13 @@ def classes_of(settings: Settings, table: Table) -> tuple[str, ...]:
         raise ValueError(f"nobody labelled a row, and no class is named: set classes in [table] of {FILE}")
     if len(often) == 1:
         raise ValueError(f"{where} has one class only, {next(iter(often))!r}: two are needed, or set classes in {FILE}")
+    for one, other in itertools.combinations(sorted(often), 2):
+        if one.casefold() == other.casefold():
+            number = table.labels.index(min(one, other, key=often.get)) + 1
+            raise ValueError(
+                f"{where} has the labels {one!r:.40} and {other!r:.40} (row {number}), which differ in capitals alone: write "
+                f"them alike, or name both in classes of {FILE} if two are meant"
+            )
     if len(often) > MANY_CLASSES:
         number = next(n for n, label in enumerate(table.labels, 1) if often[label] == 1 or n == len(table.labels))
         raise ValueError(

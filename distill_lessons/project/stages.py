@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from distill_lessons import runtime
 
-FORMAT = 1  # of all stages' files; a change of what a stage computes counts it up
+FORMAT = 2  # of all stages' files; a change of what a stage computes counts it up
 LEFT_OVER = 3600  # seconds after which a temporary file belongs to a run that was killed
 
 
