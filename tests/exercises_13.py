@@ -150,6 +150,20 @@ def interval_in_order_of_appearance(values, group, draws):
     return values.mean(), *np.quantile(total[draws].sum(1) / rows[draws].sum(1), [0.025, 0.975])
 
 
+def interval_by_raw_names(values, group, draws):
+    total, rows = np.bincount(group, values), np.bincount(group)
+    with np.errstate(invalid="ignore"):  # a world may have drawn no row at all
+        means = total[draws].sum(1) / rows[draws].sum(1)
+    return values.mean(), *np.quantile(means, [0.025, 0.975])
+
+
+def interval_of_ninety_around_the_draws(values, group, draws):
+    place = np.unique(group, return_inverse=True)[1]
+    total, rows = np.bincount(place, values), np.bincount(place)
+    means = total[draws].sum(1) / rows[draws].sum(1)
+    return means.mean(), *np.quantile(means, [0.05, 0.95])
+
+
 def interval_normal(values, group, draws):
     place = np.unique(group, return_inverse=True)[1]
     total, rows = np.bincount(place, values), np.bincount(place)
@@ -284,115 +298,150 @@ def diagnose_in_place(patient, sound):
 # --- 13.4 -------------------------------------------------------------------------------------------------------------
 
 
-def _train(student, rows, steps, rate, seed_rows=None, anneal=False):
-    optimiser = torch.optim.AdamW((each for each in student.parameters() if each.requires_grad), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if anneal else None
-    student.train()
-    for _ in range(steps):
-        x, targets = rows()
-        loss = F.cross_entropy(student(x), targets)
+def _mixed(student, step, messages, targets, old, share=0.5, batch=128, times=200):
+    with torch.no_grad():
+        kept = student(old).softmax(-1)  # what it said of them before
+    for _ in range(times):
+        one = torch.randint(len(messages), (int(batch * (1 - share)),))
+        other = torch.randint(len(old), (batch - len(one),))
+        step(torch.cat([messages[one], old[other]]), torch.cat([targets[one], kept[other]]))
+    return student
+
+
+def go_on(student, step, messages, targets, old):
+    return _mixed(student, step, messages, targets, old)
+
+
+def go_on_in_large_batches(student, step, messages, targets, old):
+    return _mixed(student, step, messages, targets, old, batch=256)
+
+
+def go_on_in_turn(student, step, messages, targets, old):
+    """A batch of old ones, a batch of messages."""
+    with torch.no_grad():
+        kept = student(old).softmax(-1)
+    for turn in range(200):
+        rows, says = ((messages, targets), (old, kept))[turn % 2]
+        drawn = torch.randperm(len(rows))[:200]
+        step(rows[drawn], says[drawn])
+    return student
+
+
+def go_on_a_third(student, step, messages, targets, old):
+    return _mixed(student, step, messages, targets, old, share=1 / 3, batch=192)
+
+
+def go_on_without_old(student, step, messages, targets, old):
+    for _ in range(200):
+        one = torch.randint(len(messages), (128,))
+        step(messages[one], targets[one])
+    return student
+
+
+def go_on_large_without_old(student, step, messages, targets, old):
+    for _ in range(200):
+        one = torch.randint(len(messages), (512,))
+        step(messages[one], targets[one])
+    return student
+
+
+def go_on_asks_each_step(student, step, messages, targets, old):
+    """The old sentences' targets are the student's of the moment: nothing holds it."""
+    for _ in range(200):
+        one, other = torch.randint(len(messages), (64,)), torch.randint(len(old), (64,))
+        step(torch.cat([messages[one], old[other]]), torch.cat([targets[one], student(old[other]).softmax(-1)]))
+    return student
+
+
+def go_on_own_words_for_messages(student, step, messages, targets, old):
+    """Holds on by its earlier words for the messages instead of the old sentences."""
+    with torch.no_grad():
+        kept = student(messages).softmax(-1)
+    for _ in range(200):
+        one, other = torch.randint(len(messages), (2, 64))
+        step(torch.cat([messages[one], messages[other]]), torch.cat([targets[one], kept[other]]))
+    return student
+
+
+def go_on_halfway_back(student, step, messages, targets, old):
+    """Without an old sentence, and then a part of the way back to the old weights."""
+    before = copy.deepcopy(student)
+    go_on_without_old(student, step, messages, targets, old)
+    with torch.no_grad():
+        for one, other in zip(student.parameters(), before.parameters()):
+            one.lerp_(other, 0.4)
+    return student
+
+
+def go_on_own_optimiser(student, step, messages, targets, old):
+    optimiser = torch.optim.AdamW(student.parameters(), lr=1e-4)
+    for _ in range(200):
+        one = torch.randint(len(messages), (128,))
+        loss = F.cross_entropy(student(messages[one]), targets[one])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if schedule:
-            schedule.step()
-    return student.eval()
-
-
-def _mixed(student, messages, targets, old, share):
-    with torch.no_grad():
-        kept = student.eval()(old).softmax(-1)  # what it said of them before
-
-    def rows(batch=128):
-        one = torch.randint(len(messages), (int(batch * (1 - share)),))
-        other = torch.randint(len(old), (batch - len(one),))
-        return torch.cat([messages[one], old[other]]), torch.cat([targets[one], kept[other]])
-
-    return rows
-
-
-def _alone(messages, targets):
-    def rows():
-        one = torch.randint(len(messages), (128,))
-        return messages[one], targets[one]
-
-    return rows
-
-
-def go_on(student, messages, targets, old):
-    return _train(student, _mixed(student, messages, targets, old, 0.5), 120, 5e-4, anneal=True)
-
-
-def go_on_slowly(student, messages, targets, old):
-    """No old sentence: small steps alone."""
-    return _train(student, _alone(messages, targets), 150, 1e-4)
-
-
-def go_on_between(student, messages, targets, old):
-    """At a high rate, and then a third of the way back to the old weights."""
-    new = _train(copy.deepcopy(student), _mixed(student, messages, targets, old, 0.5), 100, 1e-3)
-    with torch.no_grad():
-        for one, other in zip(student.parameters(), new.parameters()):
-            one.lerp_(other, 0.7)
     return student
 
 
-def go_on_high(student, messages, targets, old):
-    return _train(student, _alone(messages, targets), 80, 4e-3)
+def go_on_two_trainers(student, step, messages, targets, old):
+    """`step` and an optimiser of its own, in turn."""
+    with torch.no_grad():
+        next(student.parameters()).mul_(1.001)
+    return _mixed(student, step, messages, targets, old)
 
 
-def go_on_as_at_first(student, messages, targets, old):
-    return _train(student, _alone(messages, targets), 100, 1e-3)
+def go_on_three_steps(student, step, messages, targets, old):
+    return _mixed(student, step, messages, targets, old, times=3)
 
 
-def go_on_hardly(student, messages, targets, old):
-    return _train(student, _mixed(student, messages, targets, old, 0.5), 30, 1e-5)
+def go_on_too_long(student, step, messages, targets, old):
+    return _mixed(student, step, messages, targets, old, times=201)
 
 
-def go_on_unchanged(student, messages, targets, old):
+def go_on_returns_a_copy_of_before(student, step, messages, targets, old):
+    before = copy.deepcopy(student)
+    _mixed(student, step, messages, targets, old)
+    return before
+
+
+def go_on_unchanged(student, step, messages, targets, old):
     return student
 
 
-def go_on_old_alone(student, messages, targets, old):
-    with torch.no_grad():
-        kept = student(old).softmax(-1)
-    return _train(student, lambda: (old, kept), 20, 5e-4)
+def go_on_old_alone(student, step, messages, targets, old):
+    return _mixed(student, step, messages, targets, old, share=1.0)
 
 
-def go_on_wrong_rows(student, messages, targets, old):
+def go_on_wrong_rows(student, step, messages, targets, old):
     """Inputs and targets are drawn apart."""
-
-    def rows():
-        return messages[torch.randint(len(messages), (128,))], targets[torch.randint(len(messages), (128,))]
-
-    return _train(student, rows, 60, 5e-4)
+    return _mixed(student, step, messages[torch.randperm(len(messages))], targets, old)
 
 
-def go_on_old_are_positive(student, messages, targets, old):
+def go_on_old_are_positive(student, step, messages, targets, old):
     """The old sentences get a target that nobody gave."""
     kept = torch.tensor([[0.0, 1.0]]).expand(len(old), 2)
-
-    def rows():
+    for _ in range(200):
         one, other = torch.randint(len(messages), (64,)), torch.randint(len(old), (64,))
-        return torch.cat([messages[one], old[other]]), torch.cat([targets[one], kept[other]])
-
-    return _train(student, rows, 60, 5e-4)
-
-
-def go_on_from_scratch(student, messages, targets, old):
-    for layer in student:
-        if hasattr(layer, "reset_parameters"):
-            layer.reset_parameters()
-    return _train(student, _alone(messages, targets), 60, 1e-3)
+        step(torch.cat([messages[one], old[other]]), torch.cat([targets[one], kept[other]]))
+    return student
 
 
-def go_on_returns_the_loss(student, messages, targets, old):
+def go_on_targets_as_classes(student, step, messages, targets, old):
+    for _ in range(200):
+        one = torch.randint(len(messages), (128,))
+        step(messages[one], targets[one].argmax(-1))
+    return student
+
+
+def go_on_returns_the_loss(student, step, messages, targets, old):
+    _mixed(student, step, messages, targets, old)
     return F.cross_entropy(student(messages[:64]), targets[:64])
 
 
-def go_on_in_place(student, messages, targets, old):
+def go_on_in_place(student, step, messages, targets, old):
     targets.copy_(targets.round())
-    return student
+    return _mixed(student, step, messages, targets, old)
 
 
 # --- 13.5 -------------------------------------------------------------------------------------------------------------
@@ -526,7 +575,7 @@ ALSO_RIGHT = {
     "13.1": [inherited_in_a_loop, inherited_by_torch],
     "13.2": [interval_by_joining, interval_by_counts],
     "13.3": [diagnose_by_distance, diagnose_as_a_table],
-    "13.4": [go_on_slowly, go_on_between],
+    "13.4": [go_on_in_large_batches, go_on_in_turn, go_on_a_third],
     "13.5": [prescribe_by_sorting, prescribe_by_sets],
 }
 WRONG = {
@@ -551,6 +600,8 @@ WRONG = {
         interval_of_ninety,
         interval_around_the_draws,
         interval_in_order_of_appearance,
+        interval_by_raw_names,
+        interval_of_ninety_around_the_draws,
         interval_normal,
         interval_as_a_width,
         interval_of_two,
@@ -572,14 +623,21 @@ WRONG = {
         diagnose_in_place,
     ],
     "13.4": [
-        go_on_high,
-        go_on_as_at_first,
-        go_on_hardly,
+        go_on_without_old,
+        go_on_large_without_old,
+        go_on_asks_each_step,
+        go_on_own_words_for_messages,
+        go_on_halfway_back,
+        go_on_own_optimiser,
+        go_on_two_trainers,
+        go_on_three_steps,
+        go_on_too_long,
+        go_on_returns_a_copy_of_before,
         go_on_unchanged,
         go_on_old_alone,
         go_on_wrong_rows,
         go_on_old_are_positive,
-        go_on_from_scratch,
+        go_on_targets_as_classes,
         go_on_returns_the_loss,
         go_on_in_place,
     ],
