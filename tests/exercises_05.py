@@ -28,6 +28,12 @@ def example_never_ends(prompt, response, finished, length, eos, pad):
     return make_example(prompt, response, False, length, eos, pad)
 
 
+def example_forgets_the_end(prompt, response, finished, length, eos, pad):
+    free = length - len(prompt) - len(response)
+    labels = [-100] * len(prompt) + response + [-100] * free
+    return prompt + response + [pad] * free, [1] * (length - free) + [0] * free, labels
+
+
 def example_learns_padding(prompt, response, finished, length, eos, pad):
     ids, mask, _ = make_example(prompt, response, finished, length, eos, pad)
     return ids, mask, [-100] * len(prompt) + ids[len(prompt) :]
@@ -379,12 +385,12 @@ def choose_in_place(curves, prices, goal):
 # --- 5.5 -------------------------------------------------------------------------------------------------------------
 
 
-def pairs_of(ask, prompts, temperature=1.0, whole=False, ends=True):
+def pairs_of(ask, prompts, temperature=1.0, whole=False, ends=True, first=True):
     pairs = []
     for prompt in prompts:
         answer = ask(prompt, temperature)
         answer = answer if ends else [token for token in answer if token != 0]
-        text = [*prompt, *answer] if whole else [prompt[-1], *answer]
+        text = [*prompt, *answer] if whole else [prompt[-1], *answer] if first else answer
         pairs += zip(text, text[1:])
     return torch.tensor(pairs)
 
@@ -404,7 +410,7 @@ def learn(student, ask, prompts):
 
 
 def learn_by_counting(student, ask, prompts):
-    counts = torch.full((12, 12), 0.3)
+    counts = torch.full((13, 13), 0.3)
     for before, after in pairs_of(ask, prompts).tolist():
         counts[before, after] += 1
     student.weight.data = counts.log()
@@ -441,6 +447,19 @@ def learn_prompts_too(student, ask, prompts):
 
 def learn_without_ends(student, ask, prompts):
     return fitted(student, pairs_of(ask, prompts, ends=False))
+
+
+def learn_without_the_first(student, ask, prompts):
+    return fitted(student, pairs_of(ask, prompts, first=False))
+
+
+def learn_the_first_after_a_wrong_token(student, ask, prompts):
+    text = [[prompt[-2], *ask(prompt)] for prompt in prompts]
+    return fitted(student, torch.tensor([pair for each in text for pair in zip(each, each[1:])]))
+
+
+def learn_the_first_only(student, ask, prompts):
+    return fitted(student, torch.tensor([(prompt[-1], ask(prompt)[0]) for prompt in prompts]))
 
 
 def learn_from_few(student, ask, prompts):
@@ -497,6 +516,7 @@ WRONG = {
         example_masks_by_number,
         example_always_ends,
         example_never_ends,
+        example_forgets_the_end,
         example_learns_padding,
         example_learns_prompt,
         example_shifts,
@@ -546,6 +566,9 @@ WRONG = {
         learn_hot,
         learn_prompts_too,
         learn_without_ends,
+        learn_without_the_first,
+        learn_the_first_after_a_wrong_token,
+        learn_the_first_only,
         learn_from_few,
         learn_one_prompt_again,
         learn_backwards,

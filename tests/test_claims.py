@@ -287,7 +287,7 @@ def test_one_lessons_rows_are_those_of_the_whole_ledger():
     assert claims.ledger("04") == whole and whole
 
 
-@pytest.mark.parametrize("lesson", ["99", "09", "first", "010"])
+@pytest.mark.parametrize("lesson", ["99", "09", "first", "011"])
 def test_a_lesson_without_claims_is_answered_with_those_that_have_some(lesson, capsys):
     with pytest.raises(ValueError, match="there are claims in 01, 02, 03"):
         claims.ledger(lesson)
@@ -417,7 +417,7 @@ def test_every_claim_is_stated_whole():
         18,
         19,
         21,
-        *range(22, 29),
+        *range(22, 31),
         33,
         35,
         36,
@@ -438,7 +438,8 @@ def test_every_claim_is_stated_whole():
         settings = [test.setting + test.budget + test.metric for test in (*claim.main, *claim.moderators)]
         assert len(set(settings)) == len(settings), claim.id
         for test in claim.main:
-            assert test.why and (test.least > 0 or test.within), (claim.id, "a least effect, with its reason")
+            border = test.why == "to pass is to be right more often"  # which has no width
+            assert test.why and (test.least > 0 or test.within or border), (claim.id, "a least effect, with its reason")
             assert len(claim.main) == 1 or test.budget
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from distill_lessons import runtime
-from distill_lessons.course import claims, experiments, results
+from distill_lessons.course import claims, experiments, published, results
 from distill_lessons.course.experiments import __main__ as command
 from distill_lessons.course.results import Experiment
 
@@ -219,7 +219,8 @@ def test_every_recorded_table_belongs_to_an_experiment_and_has_all_its_runs():
     known = {experiment.name: experiment for experiment in experiments.find()}
     tables = {path.stem for path in results.recorded_folder().glob("*.csv")}
     # What is stated and not yet run has no table, and nor has its search of rates; everything else has one.
-    stated = [test for claim in claims.every() for test in (*claim.main, *claim.moderators)]
+    every = (*claims.every(), *published.WRITING)  # those of lesson 09 are stated, and their runs to come
+    stated = [test for claim in every for test in (*claim.main, *claim.moderators)]
     stated += [premise.test for test in stated for premise in test.premises]
     waiting = {name for test in stated for name in test.tables()} - tables
     waiting |= {name for name in known if any(each.startswith(name.partition("-rates")[0]) for each in waiting)}

@@ -231,9 +231,9 @@ def world(generator: torch.Generator, count: int = 2000) -> tuple[torch.Tensor, 
     with torch.no_grad():
         for weight in teacher.parameters():
             weight.copy_(0.6 * torch.randn(weight.shape, generator=generator))
-        teacher[2].bias[0] += 2.5
     x, new = (torch.randn(n, INPUTS, generator=generator) for n in (count, 1000))
     with torch.no_grad():
+        teacher[2].bias[0] += math.log(0.15 / 0.85) - teacher(x).softmax(-1)[:, 0].mean().logit()
         p, held_out = teacher(x).softmax(-1), teacher(new).log_softmax(-1)
     totals = torch.randint(8, 25, (count, 1), generator=generator)
     drawn = torch.multinomial(p, 24, replacement=True, generator=generator)

@@ -20,7 +20,8 @@ def _whole_numbers(part):
 def check_teach_to_stop(make_example):
     """5.1: one padded training example: the end is learned where the answer ended, padding never."""
     make_example = unchanged(make_example)
-    for eos, pad, room in ((2, 2, 4), (2, 0, 4), (7, 7, 4), (2, 2, 0), (7, 3, 2)):  # without room there is no padding
+    # Where end and padding differ comes first: there a forgotten end cannot pass for a masked one. Room 0: no padding.
+    for eos, pad, room in ((2, 0, 4), (2, 2, 4), (7, 7, 4), (2, 2, 0), (7, 3, 2)):
         for finished in (True, False):
             prompt, response = (torch.randint(10, 90, (n,)).tolist() for n in torch.randint(2, 6, (2,)).tolist())
             if eos == 7:  # inside the text, the numbers of the end and of padding are tokens like any other
@@ -213,19 +214,6 @@ def answered(logits: torch.Tensor, prompts: torch.Tensor, generator: torch.Gener
     return torch.stack(said, 1)
 
 
-def behind_teacher(student: nn.Module, teacher: torch.Tensor) -> float:
-    """KL of the student to the teacher, in nats per token, weighed as the teacher visits tokens within answers."""
-    p = teacher.softmax(-1)
-    visits, at = torch.zeros(TOKENS), torch.full((TOKENS,), 1 / (TOKENS - 1)).index_fill(0, torch.tensor(END), 0.0)
-    for _ in range(LONGEST):
-        visits = visits + at
-        at = (at @ p).index_fill(0, torch.tensor(END), 0.0)
-    with torch.no_grad():
-        q = student(torch.arange(TOKENS)).log_softmax(-1)
-    each = (p * (p.log() - q)).sum(-1)
-    return ((visits * each).sum() / visits.sum()).item()
-
-
 MADE = ("sound", "end masked", "prompt learned", "not shifted")
 
 
@@ -401,16 +389,40 @@ def check_choose(choose):
 # --- 5.5 --------------------------------------------------------------------------------------------------------------
 
 PROMPTS, NEAR = 600, 0.05
+ASK = TOKENS  # the last token of every prompt, which nobody says: what follows it is seen in answers' first tokens only
+
+
+def asked_teacher(generator: torch.Generator) -> torch.Tensor:
+    """The logits of the next token, ``[13, 13]``: as `small_teacher`, and a row, far from even, for what follows ASK."""
+    logits = torch.full((ASK + 1, ASK + 1), -torch.inf)
+    logits[:ASK, :ASK] = small_teacher(generator)
+    logits[ASK, :ASK] = 5.0 * torch.randn(ASK, generator=generator)
+    logits[ASK, END] = logits[ASK, 1:].logsumexp(-1) - 3.0
+    return logits
+
+
+def behind_teacher(student: nn.Module, teacher: torch.Tensor) -> tuple[float, float, float]:
+    """KL of the student to the teacher, nats per token of the teacher's answers: of all, the first, and those after it."""
+    p = teacher.softmax(-1)
+    visits, at = torch.zeros(len(p)), F.one_hot(torch.tensor(ASK), len(p)).float()
+    for _ in range(LONGEST):
+        visits = visits + at
+        at = (at @ p).index_fill(0, torch.tensor(END), 0.0)
+    with torch.no_grad():
+        q = student(torch.arange(len(p))).log_softmax(-1)
+    each = F.kl_div(q, p, reduction="none").sum(-1)
+    total = visits * each
+    return (total.sum() / visits.sum()).item(), each[ASK].item(), (total[:ASK].sum() / visits[:ASK].sum()).item()
 
 
 def check_learn(learn):
     """5.5: a student within 0.05 nats of a teacher that only talks, each prompt asked once."""
     generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-    teacher, prompts = small_teacher(generator), small_prompts(PROMPTS, generator)
-    student, asked = nn.Embedding(TOKENS, TOKENS), []
+    teacher, prompts = asked_teacher(generator), F.pad(small_prompts(PROMPTS, generator), (0, 1), value=ASK)
+    student, asked = nn.Embedding(*teacher.shape), []
     with torch.no_grad():
         student.weight.zero_()
-    before = behind_teacher(student, teacher)
+    before, *_ = behind_teacher(student, teacher)
 
     def ask(prompt, temperature=1.0):
         asked.append(float(temperature))
@@ -424,13 +436,13 @@ def check_learn(learn):
         raise Wrong(f"Return the student, trained in place; this came: {given!r:.80}.")
     try:
         with torch.no_grad():
-            shape = given(torch.arange(TOKENS)).shape
-            after = behind_teacher(given, teacher)
+            shape = given(torch.arange(ASK + 1)).shape
+            after, first, later = behind_teacher(given, teacher)
     except Exception as error:
         raise Wrong(f"Your student cannot be asked any more: {error}") from None
-    if shape != (TOKENS, TOKENS) or not np.isfinite(after):
+    if shape != teacher.shape or not np.isfinite(after):
         raise Wrong(
-            f"Your student's logits are {list(shape)}, and its KL is {after}: finite logits [12, 12] were expected."
+            f"Your student's logits are {list(shape)}, and its KL is {after}: finite logits [13, 13] were expected."
         )
     if after <= NEAR:
         return
@@ -449,6 +461,11 @@ def check_learn(learn):
     if end < wanted / 3:
         raise Wrong(
             told + f"It ends with probability {end:.3f}, the teacher with {wanted:.2f}: ends are learned. (hint 2)"
+        )
+    if later <= NEAR:
+        raise Wrong(
+            told + f"Later tokens are near enough, but at an answer's first the KL is {first:.2f}: learn that one too, "
+            "after the prompt's last. (hint 2)"
         )
     raise Wrong(
         told + "The last token of the prompt predicts the first of the answer, and so on to the end; what stands in "

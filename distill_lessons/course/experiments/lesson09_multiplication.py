@@ -52,6 +52,7 @@ METHODS = {  # updates, as a multiple of UPDATES; who writes; how far apart is m
     "soft": (1, 0.0, 0.0),
     "soft, equal time": (2, 0.0, 0.0),
     "mixed": (1, 0.5, 0.5),
+    "own, beta 0.5": (1, 1.0, 0.5),
     "own": (1, 1.0, 1.0),
 }
 ARMS = (
@@ -235,3 +236,15 @@ EXPERIMENTS = study.at_chosen_rates(
     beside={"teacher": asked} | {f"{setting} start": before(setting) for setting in SETTINGS},
     groups=lesson07_steps.groups,
 )
+
+NAMES = {
+    "accuracy": "right answers",
+    "start": "the start",
+    "again": "the start's own texts again",
+    "text": "the teacher's new texts",
+    "soft": "supervised, the teacher's distributions",
+    "soft, equal time": "supervised, equal time",
+    "mixed": "half its own texts",
+    "own": "on-policy",
+    "reward": "right or wrong, no teacher",
+}
