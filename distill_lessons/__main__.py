@@ -67,6 +67,24 @@ def course_teacher() -> str:
     return str(smollm.source())
 
 
+def course_table():
+    """What `new` takes for an example: all rated sentences, 640 of them with people's labels, and what a teacher said."""
+    import numpy as np
+
+    from distill_lessons.pairs import reviews
+
+    sentences = reviews.sentences()
+    table = sentences[["id", "text", "source"]].copy()
+    held_out = sentences["split"].isin(["validation", "test"])
+    table["label"] = np.where(sentences["positive"], "positive", "negative")
+    known = held_out.to_numpy().copy()
+    known[reviews.labelled(640)] = True
+    table.loc[~known, "label"] = ""
+    table["part"] = sentences["split"].where(held_out, "train")
+    table[["no", "yes"]] = reviews.logits("tuned-640").numpy()
+    return table
+
+
 def run(command: str, arguments: Sequence[str]) -> None:
     """Hand `arguments` to the command's own `main`."""
     if command == "bench":
@@ -75,6 +93,8 @@ def run(command: str, arguments: Sequence[str]) -> None:
         importlib.import_module(COMMANDS[command][0]).main(list(arguments), course_pair)
     elif command == "distil":
         importlib.import_module(COMMANDS[command][0]).main(list(arguments), course_teacher)
+    elif command == "new":
+        importlib.import_module(COMMANDS[command][0]).main(list(arguments), course_table)
     else:
         importlib.import_module(COMMANDS[command][0]).main(list(arguments))
 

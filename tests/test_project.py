@@ -15,12 +15,15 @@ import types
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import project_tables as tables
 import pytest
 import torch
 
 import distill_lessons.__main__ as cli
 from distill_lessons import project
+from distill_lessons.pairs import reviews
 from distill_lessons.project import distilling, exporting, predicting, reporting, stages, students
 from distill_lessons.project.config import TableSettings, settings
 from distill_lessons.project.table import Row, rows
@@ -400,6 +403,33 @@ def test_new_makes_a_folder_that_says_what_is_missing(tmp_path, capsys):
     assert cli.main(["new", str(folder)]) == 1
     assert "is a project already" in capsys.readouterr().err
     nbformat.validate(nbformat.read(folder / "distil.ipynb", 4))
+
+
+def test_the_example_is_a_project_that_is_ready_and_gives_no_label_away(tmp_path, capsys):
+    folder = tmp_path / "reviews"
+    assert cli.main(["new", str(folder), "--example"]) == 0
+    found = settings(folder)
+    table = project.read(found)
+    frame = pd.read_csv(folder / "texts.csv", keep_default_na=False)
+    counts = frame.groupby("part").label.agg(lambda each: (each != "").sum()).to_dict()
+    assert len(table.texts) == len(frame) == len(reviews.sentences())
+    assert counts["train"] == 640 and set(counts) == {"train", "validation", "test"}
+    assert set(np.flatnonzero((frame.part == "train") & (frame.label != ""))) == set(reviews.labelled(640).tolist())
+    places = reviews.places("test")
+    said = (frame.yes > frame.no).to_numpy()[places] == (frame.label == "positive").to_numpy()[places]
+    assert said.mean() == pytest.approx(0.815, abs=0.01)  # the teacher's logits stand beside their own sentences
+    assert (found.teacher.kind, found.table.label, found.split.column) == ("probabilities", "label", "part")
+    split = project.split(found, table)
+    answers = project.teach(found, table, split).tensors["probabilities"]
+    assert answers.isnan().any(1).sum() == len(split.values["left_out"])  # near-copies, which nobody is asked about
+
+
+def test_an_example_is_not_laid_over_a_table(tmp_path, capsys):
+    (tmp_path / "texts.csv").write_text("text\nmine\n", encoding="utf-8")
+    assert cli.main(["new", str(tmp_path), "--example"]) == 1
+    assert "has a texts.csv already" in capsys.readouterr().err
+    assert (tmp_path / "texts.csv").read_text(encoding="utf-8") == "text\nmine\n"
+    assert not (tmp_path / "project.toml").exists()
 
 
 def test_the_settings_that_new_writes_are_the_defaults_and_name_every_one(tmp_path):

@@ -1,10 +1,14 @@
-"""``distill-lessons new my-project``: a folder with `project.toml`, a README and a notebook that goes the same way in cells."""
+"""``distill-lessons new my-project``: a folder with `project.toml`, a README and a notebook that goes the same way in cells.
+
+With ``--example`` it holds the course's rated sentences too, as a table that is ready to distil.
+"""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from distill_lessons import runtime
@@ -192,21 +196,36 @@ project.probabilities(ready, table.texts[:3])
 """
 
 
-def new(folder: str | Path) -> Path:
+EXAMPLE = {  # what the settings say of a table that comes with its teacher's logits
+    'label = "" ': 'label = "label" ',
+    '# column = "part"': 'column = "part"',
+    'kind = "rule" ': 'kind = "probabilities" ',
+    '# columns = { negative = "p_no", positive = "p_yes" }': 'columns = { negative = "no", positive = "yes" }',
+    "# logits = false": "logits = true",
+}
+
+
+def new(folder: str | Path, table: pd.DataFrame | None = None) -> Path:
     """Make a project's folder with `project.toml`, README.md and distil.ipynb; files that are there already stay.
 
+    Args:
+        table: becomes texts.csv, which the settings then fit: its columns are text, label ("negative", "positive" or ""),
+            part (train, validation or test), and the teacher's logits, no and yes. None leaves the table to the reader.
     Raises:
-        ValueError: there is a project already.
+        ValueError: there is a project already, or a texts.csv where `table` should go.
     """
     folder = Path(folder)
     if (folder / FILE).exists():
         raise ValueError(f"{folder} is a project already: choose another name, or edit its {FILE}")
-    name = folder.resolve().name
-    files = {
-        "README.md": README.format(name=name),
-        "distil.ipynb": nbformat.writes(notebook()) + "\n",
-        FILE: FILTERS + TOML,
-    }
+    if table is not None and (folder / "texts.csv").exists():
+        raise ValueError(f"{folder} has a texts.csv already: choose another name for the example")
+    name, settings = folder.resolve().name, FILTERS + TOML
+    files = {"README.md": README.format(name=name), "distil.ipynb": nbformat.writes(notebook()) + "\n"}
+    if table is not None:
+        files["texts.csv"] = table.to_csv(index=False)
+        for plain, filled in EXAMPLE.items():
+            settings = settings.replace(plain, filled)
+    files[FILE] = settings  # last: where it is, there is a project
     for each, content in files.items():
         if not (folder / each).exists():
             with runtime.replacing(folder / each) as temporary:
@@ -224,10 +243,16 @@ def notebook() -> nbformat.NotebookNode:
     return new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+def main(arguments: Sequence[str] | None = None, example: Callable[[], pd.DataFrame] | None = None) -> None:
+    """The command line; `example` makes the table of ``--example``."""
     parser = argparse.ArgumentParser(prog="distill-lessons new", description=__doc__)
     parser.add_argument("folder", help="made if it is not there")
-    folder = new(parser.parse_args(arguments).folder)
-    print(f"{folder} is ready: put your texts there, say in {folder / FILE} what they are, then")
-    print(f"  distill-lessons distil {folder}")
+    if example is not None:
+        parser.add_argument("--example", action="store_true", help="with the course's rated sentences, ready to distil")
+    options = parser.parse_args(arguments)
+    if getattr(options, "example", False):
+        print(f"{new(options.folder, example())} is ready:")
+    else:
+        folder = new(options.folder)
+        print(f"{folder} is ready: put your texts there, say in {folder / FILE} what they are, then")
+    print(f"  distill-lessons distil {options.folder}")
