@@ -111,9 +111,14 @@ def test_an_arm_learns_from_what_its_table_says(method, monkeypatch, model):
     if method == "text":
         assert seen["alpha"] == 0
     else:
-        asked = {"again": (0, 0), "soft": (0, 0), "soft, equal time": (0, 0), "mixed": (0.5, 0.5), "own": (1, 1)}[
-            method
-        ]
+        asked = {
+            "again": (0, 0),
+            "soft": (0, 0),
+            "soft, equal time": (0, 0),
+            "mixed": (0.5, 0.5),
+            "own, beta 0.5": (1, 0.5),
+            "own": (1, 1),
+        }[method]
         assert (seen["lmbda"], seen["beta"]) == asked
 
 

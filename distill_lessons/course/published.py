@@ -1335,6 +1335,7 @@ WRITING = (
             wrote("500 traced problems, on-policy against the start's own texts again", "few own", "few again"),
             wrote("500 traced problems, on-policy against cross-entropy of new texts", "few own", "few text"),
             wrote("500 traced problems, half and half (GKD) against supervised", "few mixed", "few soft"),
+            wrote("500 traced problems, on-policy by Jensen-Shannon against supervised", "few own, beta 0.5", "few soft"),
             wrote("500 traced problems, on-policy against right or wrong alone", "few own", "few reward"),
             wrote("all problems traced, on-policy against supervised, equal updates", "many own", "many soft",
                   premises=to_gain("many")),
