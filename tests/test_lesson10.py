@@ -188,6 +188,21 @@ def test_each_round_learns_from_the_last_ones_student(small, monkeypatch, origin
     assert third["accuracy"] == lesson.scored(students[2], reviews.CASE, "test")["accuracy"]
 
 
+def test_a_long_round_is_that_rounds_student_at_ten_times_the_steps(small, monkeypatch):
+    asked, learn = [], on_reviews.learn
+
+    def watched(*arguments, steps):
+        asked.append(steps)
+        return learn(*arguments, steps=6)
+
+    assert lesson.LONG == 10 * 200
+    monkeypatch.setattr(on_reviews, "learn", watched)
+    found = lesson.long_round("teacher, round 2", 3)
+    assert asked == [lesson.LONG] * 5
+    second = lesson.rounds("teacher", 3, lesson.LONG)[1]
+    assert found["accuracy"] == lesson.scored(second, reviews.CASE, "test")["accuracy"]
+
+
 def test_the_control_takes_all_rounds_steps_on_what_round_one_learns_from(small, monkeypatch):
     calls, learn = [], on_reviews.learn
 

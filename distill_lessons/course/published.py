@@ -1229,6 +1229,12 @@ def again(words, arm, other="labels", **more):
     return reviews(f"reviews, {words}", AGAIN, "accuracy", arm, other, **{"premises": ROOM_TO_GROW} | more)
 
 
+def slowly(words, origin):
+    """As `again`, with 2,000 steps a round in place of 200: stated when the shorter rounds had been seen."""
+    return reviews(f"reviews, {words}, ten times the steps, round 5 against round 1", f"{AGAIN}-long", "accuracy",
+                   f"{origin}, round 5", f"{origin}, round 1", rates=f"{AGAIN}-rates", premises=ROOM_TO_GROW)  # fmt: skip
+
+
 TEACHERS = (
     Claim(
         "C29a",
@@ -1293,6 +1299,8 @@ TEACHERS = (
             again("640 labels, round 5 against as many steps on the labels", "labels, round 5", "labels, 1,000 steps"),
             again("640 labels, round 5 handing on answers, against round 1", "answers, round 5"),
             again("a teacher's probabilities, round 5 against round 1", "teacher, round 5", "teacher"),
+            slowly("640 labels", "labels"),
+            slowly("a teacher's probabilities", "teacher"),
             again("a teacher's probabilities, round 5 against as many steps on them", "teacher, round 5",
                   "teacher, 1,000 steps"),
         ),
@@ -1321,7 +1329,7 @@ def to_gain(traces):
     )
 
 
-WRITING = (
+WRITING = (  # stated; they join CLAIMS with their runs
     Claim(
         "C51",
         "On-policy distillation beats learning from the teacher's own texts at equal teacher cost",

@@ -33,6 +33,9 @@ learns from. Rates are those of a diet: round 1 and its control the one searched
 5,000 probabilities. Main test: "labels", round 5 against round 1, by a point. Premises: round 1 is right over 55%, so that
 there is something to hand on; people's labels for 5,000 sentences beat 640 by a point, so that there is room. Cost: 42
 searches, ten seeds of 24 students.
+
+Added when that table was there and two other seeds had been tried: all rounds with ten times the steps, at the same rates
+("lesson10-again-long", ten seeds of 10 students of 10 s). It asks whether what the rounds lose is their shortness.
 """
 
 import functools
@@ -237,7 +240,7 @@ def groups(setting=EVERYWHERE):
 
 # --- One's own teacher ------------------------------------------------------------------------------------------------
 
-ROUNDS, LABELS, AGAIN = 5, 640, "lesson10-again"
+ROUNDS, LABELS, AGAIN, LONG = 5, 640, "lesson10-again", 2000  # LONG: steps of a round, ten times STEPS
 
 
 def beginning(origin, seed):
@@ -262,22 +265,23 @@ def found_rate(origin):
 
 
 @functools.lru_cache(maxsize=3)
-def rounds(origin, seed):
-    """The students of all rounds of "labels", "answers" or "teacher"."""
+def rounds(origin, seed, steps=None):
+    """The students of all rounds of "labels", "answers" or "teacher", STEPS or `steps` each."""
+    steps = steps or STEPS
     start = "teacher" if origin == "teacher" else "labels"
-    students = [on_reviews.learn("frozen", *beginning(start, seed), found_rate(start), seed, steps=STEPS)]
+    students = [on_reviews.learn("frozen", *beginning(start, seed), found_rate(start), seed, steps=steps)]
     places = drawn(seed, reviews.CASE)
     for number in range(1, ROUNDS):
         p = on_reviews.logits(students[-1], "frozen", places).softmax(-1)
         targets = on_reviews.answers(p.argmax(-1)) if origin == "answers" else p
         fresh = seed + 1000 * number
-        students.append(on_reviews.learn("frozen", places, targets, found_rate("teacher"), fresh, steps=STEPS))
+        students.append(on_reviews.learn("frozen", places, targets, found_rate("teacher"), fresh, steps=steps))
     return students
 
 
-def of_round(origin, number):
+def of_round(origin, number, steps=None):
     """A function of the seed: scores of that round's student."""
-    return lambda seed: scored(rounds(origin, seed)[number - 1], reviews.CASE, "test")
+    return lambda seed: scored(rounds(origin, seed, steps)[number - 1], reviews.CASE, "test")
 
 
 def longer(origin):
@@ -289,6 +293,12 @@ def longer(origin):
         return scored(model, reviews.CASE, "test")
 
     return score_of
+
+
+def long_round(arm, seed):
+    """Scores of a student of `rounds` at LONG steps each: an arm is "labels, round 3"."""
+    origin, _, number = arm.partition(", round ")
+    return of_round(origin, int(number), LONG)(seed)
 
 
 ASKED = tuple(name for name in MIXTURES if name != "people")
@@ -317,6 +327,13 @@ EXPERIMENTS = (
                for origin in ("labels", "answers", "teacher") for number in range(2, ROUNDS + 1)},
             **{f"{origin}, 1,000 steps": longer(origin) for origin in ("labels", "teacher")},
         },
+        groups=on_reviews.groups,
+    ),
+    results.Experiment(
+        f"{AGAIN}-long",
+        tuple(f"{origin}, round {number}" for origin in ("labels", "teacher") for number in range(1, ROUNDS + 1)),
+        tuple(range(10)),
+        long_round,
         groups=on_reviews.groups,
     ),
     *study.at_chosen_rates(
