@@ -14,6 +14,7 @@ import zipfile
 from fractions import Fraction
 from itertools import combinations
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -568,12 +569,37 @@ def test_the_whole_path_with_a_tiny_model(home):
     assert about["tasks_sha256"] == runtime.sha256(home / "data" / "coder" / "tasks.toml") and about["machine"]["torch"]
 
 
+def test_only_the_first_solutions_are_explained_and_each_by_its_own_words(tmp_path):
+    """Two programs of one shape are one solution; wrong programs are never asked about."""
+    code = {
+        "a": "def shout(words):\n    return 1\n",
+        "same": "def shout(them):\n    return 1\n",
+        "b": "def shout(words):\n    return 2\n",
+        "c": "def shout(words):\n    return 3\n",
+    }
+    rows = [
+        {"id": name, "sample": place, "code": code[which], "hidden": verdict}
+        for place, (name, which, verdict) in enumerate(
+            [("shout", "c", "wrong"), ("shout", "a", "pass"), ("shout", "same", "pass"), ("shout", "b", "pass"),
+             ("evens_first", "c", "pass")]
+        )
+    ]  # fmt: skip
+
+    def answer(prompts, seed):
+        return [(f"It is {turns[1]['content'].split('return ')[1][0]}.", True) for turns in prompts]
+
+    table = coder.explained(pa.Table.from_pylist(rows), answer, tmp_path / "told.parquet")
+    assert table["explanation"].to_pylist() == ["", "It is 1.", "", "It is 2.", "It is 3."]
+    nothing = coder.explained(pa.Table.from_pylist(rows[:1]), lambda *_: pytest.fail("was asked"), tmp_path / "none")
+    assert nothing["explanation"].to_pylist() == [""]
+
+
 @locked
 def test_making_goes_on_where_it_was_cut_off_and_judges_what_it_got(home, monkeypatch):
     asked = []
     shout = coder.task("shout").reference
     known = [
-        f"It joins.\n```python\n{shout}```",
+        f"```python\n{shout}```",
         '```python\ndef shout(words):\n    return " ".join(words).upper() + ("!" if words else "")\n```',
         "No idea.",
     ]
@@ -585,7 +611,17 @@ def test_making_goes_on_where_it_was_cut_off_and_judges_what_it_got(home, monkey
         asked.append((messages, n, temperature))
         return [(text, True) for text in known]
 
+    def local(model, tokenizer, max_new_tokens):
+        def answer(prompts, seed):
+            explained.extend(prompts)
+            return [("It joins.\n```python\npass\n```", len(explained) > 1)] * len(prompts)
+
+        return answer
+
+    explained = []
     monkeypatch.setattr(coder, "draw", draw)
+    monkeypatch.setattr(generation, "local", local)
+    monkeypatch.setattr(coder, "EXPLAINED", 1)
     how = {"only": ["shout", "evens_first"], "n": 3, "temperatures": (1.0,), "say": list, "seconds": 5.0}
     with pytest.raises(KeyboardInterrupt):
         coder.make(**how)
@@ -598,7 +634,10 @@ def test_making_goes_on_where_it_was_cut_off_and_judges_what_it_got(home, monkey
         ("pass", "wrong"),
         ("error", "error"),
     ]
-    assert (rows[0]["code"], rows[0]["explanation"]) == (shout, "It joins.") and "shout([])" in rows[1]["detail"]
+    assert rows[0]["code"] == shout and "shout([])" in rows[1]["detail"]
+    (turns,) = explained  # the one right solution; what came back was cut off
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"] and shout.strip() in turns[1]["content"]
+    assert [row["explanation"] for row in rows] == [""] * 6
     assert [row["visible"] for row in rows[3:]] == ["error"] * 3  # the other task's function is not defined
     assert set(coder.solutions(rows)) == {"shout"} and coder.samples("test") == []
     coder.make(**how)

