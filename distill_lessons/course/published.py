@@ -1347,7 +1347,6 @@ WRITING = (  # stated; they join CLAIMS with their runs
             wrote("500 traced problems, on-policy against right or wrong alone", "few own", "few reward"),
             wrote("all problems traced, on-policy against supervised, equal updates", "many own", "many soft",
                   premises=to_gain("many")),
-            wrote("all problems traced, on-policy against right or wrong alone", "many own", "many reward"),
             wrote("500 traced problems, KL to the teacher on its own text, on-policy against supervised", "few own", "few soft",
                   "reverse on its own", lower=True, least=0.01, why="a fiftieth of what a start has"),
         ),
