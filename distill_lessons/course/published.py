@@ -1329,6 +1329,225 @@ def to_gain(traces):
     )
 
 
+# --- Lesson 15: a law of size and data, and the edge (`reviews`) ------------------------------------------------------
+
+FORESEES = Premise(
+    "the largest student on the largest pool is better than any known one by 0.005 nats",
+    reviews("reviews", "lesson15-scaling", "nats", "576 x 7680", "216 x 3840", least=0.005, lower=True, unit="nats",
+            why="half of what a doubling of the pool brings"),
+)  # fmt: skip
+
+
+def law(words, arm, other="carried", metric="error", **more):
+    """A test on how far off a form is at students it has not seen, in nats of cross-entropy to the teacher."""
+    plain = {"least": 0.002, "lower": True, "unit": "nats", "rates": "lesson15-scaling-rates",
+             "why": "a fifth of what the last doubling of the pool brings", "premises": (FORESEES,)}  # fmt: skip
+    return Comparison(f"reviews, {words}", "lesson15-law", metric, arm, other, **plain | more)
+
+
+SKILL = Premise(
+    "the full student is right on 65% of the sentences",
+    reviews("reviews", "lesson15-edge", "accuracy", "full", within=(0.65, WIDE)),
+)
+
+
+def holds(words, arm, other="full", table="lesson15-edge", **more):
+    """A test that a small student is at most three points behind a larger one."""
+    plain = {"within": (-0.03, WIDE), "premises": (SKILL,), "rates": "lesson15-edge-rates",
+             "why": "three points are half of what 5,000 sentences win over 640 labels"}  # fmt: skip
+    return reviews(f"reviews, {words}", table, "accuracy", arm, other, **plain | more)
+
+
+FRONTIER_REVIEWS = (
+    Claim(
+        "C58",
+        "A law fitted on small students foresees a larger one on more data",
+        "Busbridge et al. 2025, section 4",
+        "15",
+        (law("three students beyond the known, the joint law against carrying the nearest on", "joint"),),
+        (
+            law("the joint law against a straight line in log size and log data", "joint", "line"),
+            law("the joint law against the additive one", "joint", "additive"),
+            law("the additive law against carrying on", "additive"),
+            law("all nine students beyond the known, the joint law against carrying on", "joint", metric="all nine"),
+        ),
+        note="One teacher, one kind of student, a factor of two to three beyond what is known.",
+    ),
+    Claim(
+        "C49",
+        "Useful skill fits in very small models",
+        "guide A, outlook",
+        "15",
+        (holds("87 KB in int8 against 3.4 MB in float32, within three points", "small int8"),),
+        (
+            holds("the same in float32 against 3.4 MB, within three points", "small"),
+            holds("14 KB in int8 against 3.4 MB, within three points", "tiny int8"),
+            holds("a recurrent net of 90 KB in int8 against 3.4 MB, within three points", "gru int8",
+                  table="lesson15-edge-gru + lesson15-edge", rates="lesson15-edge-gru-rates"),
+            holds("int8 against float32 of the same 4,000 words, within a point", "small int8", "small",
+                  within=(-0.01, WIDE), why=DAY),
+            holds("int8 against float32 of the same 1,000 words, within a point", "tiny int8", "tiny",
+                  within=(-0.01, WIDE), why=DAY),
+            holds("87 KB in int8 against the teacher itself, within three points", "small int8", "teacher"),
+        ),
+    ),
+)  # fmt: skip
+
+# --- Lesson 15: across modalities ---------------------------------------------------------------------------------------
+
+SAID = "lesson15-digits"
+ACROSS_ROOM = (
+    Premise("the image teacher is right on over 80% of the images",
+            digits("digits", SAID, "accuracy", "ask image teacher", within=(0.8, 1.0), rates="none")),
+    Premise("people's labels for 700 sentences beat those for 50 by five points, so that there is room",
+            digits("digits", SAID, "accuracy", "people", "labels", least=0.05, rates=f"{SAID}-rates")),
+)  # fmt: skip
+
+
+def told(words, arm, other, **more):
+    """A test on students that read sentences about images."""
+    plain = {"least": 0.05, "why": POINTS_5, "rates": f"{SAID}-rates", "premises": ACROSS_ROOM}
+    return digits(f"digits, {words}", SAID, "accuracy", arm, other, **plain | more)
+
+
+ACROSS = (
+    Claim(
+        "C50",
+        "Distillation crosses modalities",
+        "guide A; Gupta, Hoffman, Malik 2016",
+        "15",
+        (told("sentences, an image teacher's probabilities for 700 pairs against 50 labels", "soft", "labels"),),
+        (
+            told("sentences, the image teacher's probabilities against 200 labels", "soft", "labels 200"),
+            told("sentences, the image teacher's probabilities against a text student's for the same", "soft", "own"),
+            told("sentences, the image teacher's probabilities against another image's", "soft", "shuffled"),
+            told("sentences, for the same 50 its probabilities against people's labels", "soft 50", "labels"),
+            told("sentences, the image teacher's probabilities against its answers", "soft", "hard", least=0.01,
+                 why="a point is six of 600 sentences"),
+            told("sentences, the image teacher's probabilities against people's labels for all 700", "soft", "people",
+                 least=0.01, why="a point is six of 600 sentences"),
+        ),
+        note="Sizes and the number of traits were chosen on one other seed, on its test images.",
+    ),
+)  # fmt: skip
+
+# --- Lesson 15: a teacher trained to teach ------------------------------------------------------------------------------
+
+FRIENDLY = "lesson15-friendly"
+TO_TEACH = (
+    Premise("the ensemble is right more often than the teacher trained to teach",
+            digits("digits", FRIENDLY, "accuracy", "ask ensemble", "ask friendly", least=0.0, rates="none")),
+    Premise("people's labels beat the students of the teacher trained to teach by a point, so that there is room",
+            digits("digits", FRIENDLY, "accuracy", "people", "friendly", rates=f"{FRIENDLY}-rates")),
+)  # fmt: skip
+
+
+def taught(words, arm, other, **more):
+    """A test on students of a teacher trained to teach."""
+    return digits(f"digits, {words}", FRIENDLY, "accuracy", arm, other,
+                  **{"rates": f"{FRIENDLY}-rates", "why": POINT, "premises": TO_TEACH} | more)  # fmt: skip
+
+
+TAUGHT = (
+    Claim(
+        "C48",
+        "A teacher trained for teaching makes better students than a stronger one",
+        "guide A; Park et al. 2021",
+        "15",
+        (taught("697 images, a teacher trained to teach against an ensemble of three", "friendly", "ensemble"),),
+        (
+            taught("the same at temperature 4", "friendly, T 4", "ensemble, T 4"),
+            taught("a teacher trained to teach against the same body trained plainly", "friendly", "plain", premises=()),
+            taught("an ensemble of three against one of them", "ensemble", "plain", premises=()),
+        ),
+        note="Weight and sizes were chosen on one other seed, on its test images; its students were seen there.",
+    ),
+)  # fmt: skip
+
+# --- Lesson 15: a draft model, and a thinking teacher's traces ----------------------------------------------------------
+
+
+def drafts(words, arm, other=None, metric="shared", **more):
+    """A test on draft models, by the share of their tokens that the teacher accepts."""
+    plain = {"least": 0.02, "budget": "20,000 tokens", "rates": "lesson15-drafts-rates",
+             "why": "with four tokens drafted and a quarter accepted, two points are 3% more tokens a pass"}  # fmt: skip
+    return Comparison(f"language, {words}", "lesson15-drafts", metric, arm, other, **plain | more)
+
+
+def thoughts(words, arm, other=None, **more):
+    """A test on `multiplication`, on students of traces at equal tokens."""
+    plain = {"least": 0.02, "why": "a problem in fifty", "rates": "lesson15-thoughts-rates"}
+    return Comparison(f"multiplication, {words}", "lesson15-thoughts", "accuracy", arm, other, **plain | more)
+
+
+OFF_FREQUENCIES = (
+    Premise(
+        "a draft of the text alone is accepted two points more often than word frequencies",
+        drafts("the text", "text", "frequencies"),
+    ),
+    Premise(
+        "distillation leaves room below what the draft's vocabulary allows",
+        drafts("draws", "draws", metric="room", least=0.05, why="less is reached by a larger vocabulary"),
+    ),
+)
+WHOLE = (
+    Premise(
+        "students of whole thoughts are right on 5% to 95% of the problems",
+        thoughts("long thoughts", "long", within=(0.05, 0.95)),
+    ),
+)
+
+DRAFTED = (
+    Claim(
+        "C59",
+        "A draft model distilled from its teacher is accepted more often than one that learned the same text",
+        "DistillSpec (Zhou et al. 2024)",
+        "15",
+        (drafts("draws of its distribution against the text alone", "draws", "text", premises=OFF_FREQUENCIES),),
+        (
+            drafts("draws against the four layers as cut", "draws", "cut"),
+            drafts("accepted tokens, counted, draws against the text alone", "draws", "text", "accepted",
+                   premises=OFF_FREQUENCIES),
+        ),
+        note="One short training; DistillSpec trains long and on the draft's own text.",
+    ),
+    Claim(
+        "C60",
+        "The acceptance rate is one minus the total variation of draft and teacher",
+        "Leviathan et al. 2023, section 3.3",
+        "15",
+        (drafts("what was accepted, less one minus total variation, draws", "draws", metric="accepted less shared",
+                within=(-0.01, 0.01), least=0.0, why="a point is half of what distilling should bring"),),
+        (
+            drafts("the same, the text alone", "text", metric="accepted less shared", within=(-0.01, 0.01), least=0.0,
+                   why="a point is half of what distilling should bring"),
+            drafts("the same, as cut", "cut", metric="accepted less shared", within=(-0.01, 0.01), least=0.0, rates="none",
+                   why="a point is half of what distilling should bring"),
+        ),
+    ),
+)  # fmt: skip
+
+
+THINKING = (
+    Claim(
+        "C61",
+        "A long thought that was cut teaches less than a whole one",
+        "Li et al. 2025, LLMs can easily learn to reason from demonstrations",
+        "15",
+        (
+            thoughts(
+                "long thoughts against the same cut at half their length, equal tokens", "long", "cut", premises=WHOLE
+            ),
+        ),
+        (
+            thoughts("long thoughts against short ones, equal tokens", "long", "short", premises=WHOLE),
+            thoughts("short thoughts against long ones cut, equal tokens", "short", "cut"),
+            thoughts("long thoughts cut against the answer alone, equal tokens", "cut", "answer"),
+        ),
+        note="One kind of problem, and thoughts that a rule wrote.",
+    ),
+)
+
 WRITING = (  # stated; they join CLAIMS with their runs
     Claim(
         "C51",
@@ -1351,6 +1570,7 @@ WRITING = (  # stated; they join CLAIMS with their runs
                   "reverse on its own", lower=True, least=0.01, why="a fiftieth of what a start has"),
         ),
     ),
+    *THINKING,
 )  # fmt: skip
 
 CLAIMS = (
@@ -1366,4 +1586,8 @@ CLAIMS = (
     *SUCCESS,
     *FAILURES,
     *ECONOMICS,
+    *FRONTIER_REVIEWS,
+    *ACROSS,
+    *TAUGHT,
+    *DRAFTED,
 )
