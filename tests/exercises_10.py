@@ -13,7 +13,49 @@ from distill_lessons.pairs import reviews
 # --- 10.1 -------------------------------------------------------------------------------------------------------------
 
 
+def _odds(z):
+    return (z[..., 1] - z[..., 0]).double()
+
+
 def combine(z, label, source, new_z, new_source):
+    """One regression of the labels on the log-odds, a source."""
+    out = torch.zeros(new_z.shape[1], 2).double()
+    for each in new_source.unique():
+        rows, asked = source == each, new_source == each
+        model = LogisticRegression().fit(_odds(z)[:, rows].T.numpy(), label[rows].numpy())
+        out[asked] = torch.tensor(model.predict_proba(_odds(new_z)[:, asked].T.numpy()))
+    return out
+
+
+def combine_shifted(z, label, source, new_z, new_source):
+    """Each teacher's log-odds through a slope and a shift of its own on each source, then added."""
+    out = np.zeros((new_z.shape[1], 2))
+    for each in range(4):
+        rows, asked = source == each, new_source == each
+        for odds, new in zip(_odds(z)[:, rows], _odds(new_z)[:, asked]):
+            model = LogisticRegression(C=10.0).fit(odds[:, None].numpy(), label[rows].numpy())
+            out[asked.numpy(), 1] += model.decision_function(new[:, None].numpy())
+    return torch.tensor(out).softmax(-1)
+
+
+def combine_by_descent(z, label, source, new_z, new_source):
+    """The regressions by gradient descent, all sources at once."""
+    weights = torch.zeros(4, 4, dtype=torch.double, requires_grad=True)  # [sources, teachers and a constant]
+    x, new = (torch.cat([_odds(each), torch.ones_like(_odds(each)[:1])]).T for each in (z, new_z))
+    optimiser = torch.optim.LBFGS([weights], max_iter=100)
+
+    def closure():
+        optimiser.zero_grad()
+        loss = F.binary_cross_entropy_with_logits((x * weights[source]).sum(1), label.double())
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    said = (new * weights.detach()[new_source]).sum(1).sigmoid()
+    return torch.stack([1 - said, said], 1)
+
+
+def combine_best_of_the_source(z, label, source, new_z, new_source):
     p = new_z.softmax(-1)
     out = torch.empty_like(p[0])
     for each in new_source.unique():
@@ -23,28 +65,19 @@ def combine(z, label, source, new_z, new_source):
     return out
 
 
-def combine_calibrated(z, label, source, new_z, new_source):
-    """Log-odds of each source, by one regression a source."""
-    out = np.zeros((new_z.shape[1], 2))
-    d, new = (each[..., 1] - each[..., 0] for each in (z, new_z))
-    for each in range(4):
-        rows, asked = source == each, new_source == each
-        model = LogisticRegression(C=1.0).fit(d[:, rows].T.numpy(), label[rows].numpy())
-        out[asked.numpy()] = model.predict_proba(new[:, asked].T.numpy())
-    return out
+def combine_one_constant(z, label, source, new_z, new_source):
+    """The mean of logits, shifted until it says yes as often as people do."""
+    constant = -_odds(z).mean(0).quantile(1 - label.double().mean())
+    return torch.stack([torch.zeros(new_z.shape[1]).double(), _odds(new_z).mean(0) + constant], 1).softmax(-1)
 
 
-def combine_by_weights(z, label, source, new_z, new_source):
-    """A vote, weighted by the log-odds of being right on a source, beyond chance."""
-    votes = torch.zeros(new_z.shape[1], 2)
-    for teacher in range(3):
-        for each in range(4):
-            rows = source == each
-            right = (z[teacher, rows].argmax(-1) == label[rows]).float().mean().clamp(0.5, 0.98)
-            asked = new_source == each
-            vote = F.one_hot(new_z[teacher, asked].argmax(-1), 2).float()
-            votes[asked] += 2 * torch.logit(right) * vote + 1e-3 * new_z[teacher, asked].softmax(-1)
-    return votes.softmax(-1)
+def combine_one_regression(z, label, source, new_z, new_source):
+    model = LogisticRegression().fit(_odds(z).T.numpy(), label.numpy())
+    return model.predict_proba(_odds(new_z).T.numpy())
+
+
+def combine_swapped(z, label, source, new_z, new_source):
+    return combine(z, label, source, new_z, new_source).flip(-1)
 
 
 def combine_mean(z, label, source, new_z, new_source):
@@ -281,6 +314,10 @@ def choose_the_high_end(options, sentences, worth):
     return choose([dict(each, gain=(each["gain"][0], *each["gain"][:0:-1])) for each in options], sentences, worth)
 
 
+def choose_the_list(options, sentences, worth):
+    return "the list", "unsure"
+
+
 def choose_in_place(options, sentences, worth):
     options.sort(key=lambda each: each["once"])
     options.pop()
@@ -318,6 +355,39 @@ def judge_by_p(rounds, control):
     gain = sign(rounds[:, -1], rounds[:, 0])
     words = {-1: "falls", 0: "level"}
     return words[gain] if gain < 1 else ("grows" if sign(rounds[:, -1], control) == 1 else "only steps")
+
+
+def _judge_with(interval, rounds, control):
+    low, high = interval(rounds[:, -1] - rounds[:, 0])
+    if high < 0:
+        return "falls"
+    if low <= 0:
+        return "level"
+    return "grows" if interval(rounds[:, -1] - control)[0] > 0 else "only steps"
+
+
+def _scaled(t, ddof):
+    def interval(values):
+        half = t(len(values)) * values.std(ddof=ddof) / len(values) ** 0.5
+        return values.mean() - half, values.mean() + half
+
+    return interval
+
+
+def judge_normal(rounds, control):
+    return _judge_with(_scaled(lambda n: 1.96, 1), rounds, control)
+
+
+def judge_spread_over_n(rounds, control):
+    return _judge_with(_scaled(lambda n: stats.t.ppf(0.975, n - 1), 0), rounds, control)
+
+
+def judge_degrees_n(rounds, control):
+    return _judge_with(_scaled(lambda n: stats.t.ppf(0.975, n), 1), rounds, control)
+
+
+def judge_one_sided(rounds, control):
+    return _judge_with(_scaled(lambda n: stats.t.ppf(0.95, n - 1), 1), rounds, control)
 
 
 def judge_best_round(rounds, control):
@@ -453,6 +523,19 @@ def teach_one_logit(x, p, film):
     return torch.nn.Linear(1728, 1)
 
 
+class _Softmaxed(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x).softmax(-1)
+
+
+def teach_softmaxed(x, p, film):
+    return _Softmaxed(_trained(x, _routed(p, film)))
+
+
 def teach_in_place(x, p, film):
     p /= 3
     return reviews.frozen()
@@ -460,7 +543,7 @@ def teach_in_place(x, p, film):
 
 RIGHT = {"10.1": combine, "10.2": pair, "10.3": choose, "10.4": judge, "10.5": teach}
 ALSO_RIGHT = {
-    "10.1": [combine_calibrated, combine_by_weights],
+    "10.1": [combine_shifted, combine_by_descent],
     "10.2": [pair_by_joint_errors, pair_in_torch],
     "10.3": [choose_by_numbers, choose_by_sorting],
     "10.4": [judge_by_scipy, judge_by_p],
@@ -468,6 +551,10 @@ ALSO_RIGHT = {
 }
 WRONG = {
     "10.1": [
+        combine_best_of_the_source,
+        combine_one_constant,
+        combine_one_regression,
+        combine_swapped,
         combine_mean,
         combine_logits,
         combine_confident,
@@ -506,9 +593,14 @@ WRONG = {
         choose_never_unsure,
         choose_name_alone,
         choose_the_high_end,
+        choose_the_list,
         choose_in_place,
     ],
     "10.4": [
+        judge_normal,
+        judge_spread_over_n,
+        judge_degrees_n,
+        judge_one_sided,
         judge_best_round,
         judge_without_control,
         judge_by_means,
@@ -532,6 +624,7 @@ WRONG = {
         teach_swapped_classes,
         teach_returns_targets,
         teach_one_logit,
+        teach_softmaxed,
         teach_in_place,
     ],
 }

@@ -64,7 +64,8 @@ def test_a_changed_loss_changes_the_digest_of_all_that_train_with_it(changed):
 def test_only_what_a_lesson_uses_counts(changed):
     assert changed(("economics/costs.py", "\ndef ", "\nLEAST = 1\n\n\ndef ")) == {"lesson14"}
     assert changed(("course/experiments/on_digits.py", "STEPS = 600", "STEPS = 601")) == {
-        "lesson01", "lesson02", "lesson03", "lesson12_small", "lesson12_speed", "lesson14_labels"
+        "lesson01", "lesson02", "lesson03", "lesson12_small", "lesson12_speed", "lesson14_labels",
+        "lesson15_digits", "lesson15_friendly",
     }  # fmt: skip
 
 

@@ -7,10 +7,11 @@ from torch import nn
 
 from distill_lessons.course import published, results
 from distill_lessons.course.experiments import lesson10_reviews as lesson
+from distill_lessons.course.experiments import lesson10_threshold as threshold
 from distill_lessons.course.experiments import on_reviews, study
 from distill_lessons.pairs import reviews
 
-TABLES = ("lesson10-teachers", "lesson10-again", "lesson10-case")
+TABLES = ("lesson10-teachers", "lesson10-again", "lesson10-case", "lesson10-threshold")
 
 
 @pytest.fixture
@@ -109,6 +110,67 @@ def test_at_home_gives_each_sentence_its_sources_temperature():
 def test_where_all_agree():
     answers = torch.stack([reviews.logits(name).argmax(-1) for name in lesson.TEACHERS])
     assert lesson.agree().tolist() == ((answers[0] == answers[1]) & (answers[1] == answers[2])).tolist()
+
+
+# --- A threshold ------------------------------------------------------------------------------------------------------
+
+
+def odds_of(p):
+    return (p[:, 1].double() / p[:, 0].double()).log()
+
+
+@pytest.mark.parametrize("name", threshold.MIXTURES)
+def test_every_shifted_mixture_is_a_distribution_for_every_sentence(name):
+    p = threshold.mixture(name)
+    assert p.shape == (23703, 2) and (p >= 0).all() and torch.allclose(p.sum(1), torch.ones(len(p)), atol=1e-5)
+
+
+def test_the_constant_is_one_for_all_and_the_mean_then_says_yes_as_often_as_people():
+    added = odds_of(threshold.mixture("bias")) - odds_of(lesson.mixture("mean"))
+    assert added.max() - added.min() < 1e-3 and 0.3 < added.mean() < 0.6
+    places = reviews.places("validation", lesson.EVERYWHERE)
+    yes = threshold.mixture("bias")[places].argmax(-1).double().mean()
+    assert yes.item() == pytest.approx(reviews.labels()[places].double().mean().item(), abs=1e-3)
+
+
+def test_a_regression_weighs_the_three_log_odds_and_shifts_them_alike_on_all_streets():
+    places = np.arange(0, 23703, 97)
+    x = np.column_stack([threshold.log_odds(), np.ones(23703)])
+    odds = odds_of(threshold.mixture("stack").double()).numpy()
+    weights = np.linalg.lstsq(x[places], odds[places], rcond=None)[0]
+    assert np.abs(x @ weights - odds).max() < 2e-3 and (weights > 0.3).all()
+
+
+def test_by_source_another_regression_holds_on_each():
+    every = {name: [] for name in ("stack by source", "shifted by source")}
+    for name, found in every.items():
+        odds = odds_of(threshold.mixture(name)).numpy()
+        for source in lesson.EVERYWHERE:
+            x = np.column_stack([threshold.log_odds(), np.ones(23703)])[lesson.sources() == source]
+            weights, *_ = np.linalg.lstsq(x, odds[lesson.sources() == source], rcond=None)
+            assert np.abs(x @ weights - odds[lesson.sources() == source]).max() < 2e-2
+            found.append(weights)
+        list_, tuned = found[2][2], found[2][0]
+        assert list_ > tuned  # on messages the word list weighs more
+
+
+def test_shifts_are_fitted_on_validation_sentences_alone(monkeypatch):
+    before, spoiled = {name: threshold.MIXTURES[name]() for name in threshold.MIXTURES}, reviews.labels().clone()
+    for split in ("test", "pool"):
+        spoiled[reviews.places(split, lesson.EVERYWHERE)] = 0
+    monkeypatch.setattr(reviews, "labels", lambda: spoiled)
+    for name, was in before.items():
+        assert torch.equal(threshold.MIXTURES[name](), was)
+    heard = reviews.places("validation", "message")
+    spoiled[heard] = 1 - spoiled[heard]
+    for name, was in before.items():
+        assert not torch.allclose(threshold.MIXTURES[name](), was, atol=0.01)
+
+
+def test_a_shifted_mixture_has_the_students_of_the_lesson(small, monkeypatch):
+    monkeypatch.setattr(threshold, "mixture", lesson.mixture)
+    one, other = threshold.score("mean", 3, 1e-2, "test"), lesson.score("mean", 3, 1e-2, "test")
+    assert one["accuracy"] == other["accuracy"] and one["message"] == other["message"]
 
 
 # --- Students ---------------------------------------------------------------------------------------------------------
@@ -231,7 +293,7 @@ def test_a_round_begins_anew(small):
 @pytest.mark.parametrize("name", TABLES)
 def test_recorded_with_ten_seeds_and_rates_that_are_no_end_of_the_grid(name):
     found = results.load(name)
-    every = next(each for each in lesson.EXPERIMENTS if each.name == name)
+    every = next(each for each in (*lesson.EXPERIMENTS, *threshold.EXPERIMENTS) if each.name == name)
     assert set(found.arm) == set(every.arms) and sorted(found.seed.unique()) == list(range(10))
     searched = results.load(f"{name}-rates")
     assert searched.groupby("arm").seed.nunique().min() == 3 and not set(searched.seed) & set(found.seed)

@@ -1552,7 +1552,7 @@ WRITING = (  # stated; they join CLAIMS with their runs
     Claim(
         "C51",
         "On-policy distillation beats learning from the teacher's own texts at equal teacher cost",
-        "GKD (Agarwal et al. 2024), table 1; Thinking Machines 2025",
+        "GKD (Agarwal et al. 2024), section 4; Thinking Machines 2025",
         "09",
         (wrote("500 traced problems, on-policy against supervised, equal updates", "few own", "few soft",
                premises=to_gain("few")),),
