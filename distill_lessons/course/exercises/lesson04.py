@@ -134,7 +134,10 @@ def check_tail_kl(tail_kl):
             raise Wrong(told + nearest(got, mistakes, why))
         right = _gradient(_tail_reference, z.double(), ids, kept)[1]
         if not close(slope, right, 1e-4):
-            raise Wrong("The value is right, but its gradient is not: does it also flow through the student's rest?")
+            raise Wrong(
+                "The value is right, but its gradient is not: does it also flow through the student's rest? A clamp stops it; "
+                "logsumexp over the others does not. (hint 2)"
+            )
     for lead in (20.0, 60.0, 120.0):
         z, p = 2 * torch.randn(4, 12), torch.randn(4, 12).softmax(-1)
         mass, ids = p.topk(3, dim=-1)
