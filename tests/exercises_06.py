@@ -253,6 +253,12 @@ def find_leak_by_words(train, test):
     return "same prompts" if {row["prompt"] for row in train} & {row["prompt"] for row in test} else "none"
 
 
+def find_leak_by_plain_words(train, test):
+    """Every text in plain words first, as hint 1 has it: the telltale word is one of them."""
+    plain = [[dict(row, text=_plain(row["text"])) for row in rows] for rows in (train, test)]
+    return find_leak(*plain)
+
+
 def find_leak_exact_only(train, test):
     shown = {row["text"] for row in train}
     if any(row["text"] in shown for row in test):
@@ -323,8 +329,8 @@ def spend(options, prices, budget, least):
 
 def spend_by_sorting(options, prices, budget, least):
     ranked = sorted(options, key=lambda option: -option["gain"][0])
-    sure = [option for option in ranked if option["gain"][1] > least]
-    fits = [option["name"] for option in sure if _price(option, prices) < budget]
+    sure = [option for option in ranked if not option["gain"][1] < least]
+    fits = [option["name"] for option in sure if _price(option, prices) <= budget]
     why = ("too dear" if sure else "no sure gain", "only one")[len(fits)] if len(fits) < 2 else "gains most"
     return [(fits or ["nothing"])[0], why]
 
@@ -365,6 +371,14 @@ def spend_on_the_cheapest(options, prices, budget, least):
 
 def spend_above_zero(options, prices, budget, least):
     return spend(options, prices, budget, 0.0)
+
+
+def spend_more_than_the_least(options, prices, budget, least):
+    return spend([each for each in options if each["gain"][1] != least], prices, budget, least)
+
+
+def spend_less_than_the_budget(options, prices, budget, least):
+    return spend([each for each in options if _price(each, prices) != budget], prices, budget, least)
 
 
 def spend_always(options, prices, budget, least):
@@ -476,7 +490,7 @@ RIGHT = {"6.1": doubt, "6.2": order, "6.3": find_leak, "6.4": spend, "6.5": choo
 ALSO_RIGHT = {
     "6.1": [doubt_by_hand, doubt_by_torch],
     "6.2": [order_step_by_step, order_by_subsets],
-    "6.3": [find_leak_prompts_first, find_leak_by_words],
+    "6.3": [find_leak_prompts_first, find_leak_by_words, find_leak_by_plain_words],
     "6.4": [spend_by_sorting, spend_by_arrays],
     "6.5": [choose_what_was_heard, choose_the_shortest_that_ended],
 }
@@ -525,6 +539,8 @@ WRONG = {
         spend_for_the_money,
         spend_on_the_cheapest,
         spend_above_zero,
+        spend_more_than_the_least,
+        spend_less_than_the_budget,
         spend_always,
         spend_one_reason,
         spend_dear_or_not_sure,

@@ -1,20 +1,25 @@
 """What lesson 06 measures: filters that keep equal numbers, errors counted against people, real and written sentences."""
 
+import exercises_06
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from distill_lessons.course import published
+from distill_lessons.course import published, results
+from distill_lessons.course.exercises import lesson06 as exercise
 from distill_lessons.course.experiments import (
+    lesson06_added,
     lesson06_filters,
     lesson06_hot,
     lesson06_much,
     on_reviews,
     study,
 )
+from distill_lessons.course.stated import Comparison
 from distill_lessons.pairs import reviews, reviews_written
+from distill_lessons.teacher import filters
 
 MODULES = (lesson06_filters, lesson06_hot, lesson06_much)
 ARMS = ("random", *lesson06_filters.CHEAP, "people")
@@ -256,6 +261,19 @@ def test_checked_ones_passed_every_check(small, written):
     assert steps[0]["dropped"] == 1500 and sum(step["dropped"] for step in steps[1:3]) == 2
 
 
+@pytest.mark.parametrize("arm, kind", [("real 320 + checked", "checked"), ("real 320 + mixed", "mixed")])
+def test_what_is_added_comes_after_the_same_real_ones(small, written, monkeypatch, arm, kind):
+    monkeypatch.setattr(
+        lesson06_hot, "rows_of", lambda kind: {"checked": np.arange(900), "mixed": np.arange(3000)}[kind]
+    )
+    features, soft = lesson06_added.diet(arm, 3)
+    for place, parts in enumerate(zip(lesson06_much.diet("real 320", 3), lesson06_hot.diet(kind, 3))):
+        assert torch.equal((features, soft)[place], torch.cat(parts))
+    assert len(features) == len(soft) == 920
+    monkeypatch.setattr(on_reviews, "scores", lambda model, student, split: {"accuracy": len(split)})
+    assert lesson06_added.score(arm, 3, 1e-3, "test") == {"accuracy": 4}
+
+
 def test_too_few_sentences_are_told(small, written, monkeypatch):
     monkeypatch.setattr(lesson06_hot, "COUNT", 1001)
     with pytest.raises(ValueError, match="0.5 has 1000 sentences, and 1001 are needed: write more with"):
@@ -280,7 +298,45 @@ def test_claims_read_arms_that_are_run_and_rates_are_searched_on_other_seeds():
     assert all(claim.lesson == "06" for claim in published.SYNTHETIC)
 
 
+def test_what_is_set_beside_recorded_arms_keeps_their_protocol():
+    before = {each.name: each for each in lesson06_much.EXPERIMENTS}
+    search, students = lesson06_added.EXPERIMENTS
+    rates = {arm.rpartition(" at ")[2] for arm in before["lesson06-much-rates"].arms}
+    assert {arm.rpartition(" at ")[2] for arm in search.arms} == rates and search.seeds == study.SEARCH_SEEDS
+    assert students.seeds == before["lesson06-much"].seeds
+    assert not {test for claim in published.SYNTHETIC for test in (*claim.main, *claim.moderators)
+                if "lesson06-added" in test.tables()}  # fmt: skip
+
+
+def test_an_arm_of_two_joined_tables_is_the_first_ones():
+    """Both have an arm "people", and 6.4 and the page speak of lesson 2's: labels of people for all 5,000 sentences."""
+    whole, halves = results.load("lesson02-reviews"), results.load("lesson06-filters")
+    random = results.per_seed(halves, "accuracy", "random")
+    for arm in ("soft", "people"):
+        gain = Comparison("", "lesson02-reviews + lesson06-filters", "accuracy", arm, "random").interval().estimate
+        assert gain == pytest.approx((results.per_seed(whole, "accuracy", arm) - random).mean())
+    reviewed = {each["name"]: each["gain"][0] for each in exercise.options() if each["name"].startswith("reviewed")}
+    assert reviewed["reviewed: all corrected"] > reviewed["reviewed: the right half"] + 0.005
+
+
+# --- Exercises --------------------------------------------------------------------------------------------------------
+
+
+def test_a_telltale_word_is_one_word_and_stands_in_no_sentence():
+    words = {word for some in exercise._sentences().values() for text, _ in some for word in filters.words(text)}
+    assert not set(exercise.MARKS) & words
+    assert all(filters.words(mark) == [mark] for mark in exercise.MARKS)
+
+
+@pytest.mark.parametrize("answer", [exercises_06.find_leak, exercises_06.find_leak_by_plain_words])
+def test_a_right_answer_names_the_leak_of_two_hundred_data_sets(answer):
+    rng = np.random.default_rng(0)
+    for draw in range(200):
+        leak = exercise.LEAKS[draw % len(exercise.LEAKS)]
+        assert answer(*exercise._sets(leak, rng)) == leak, draw
+
+
 def test_every_arm_has_a_name_for_the_page():
-    for module in MODULES:
+    for module in (*MODULES, lesson06_added):
         arms = {arm for each in module.EXPERIMENTS if not each.name.endswith("-rates") for arm in each.arms}
         assert arms - {"teacher", "untrained"} <= set(module.NAMES)
