@@ -112,7 +112,12 @@ def _called(function, *arguments):
 
 
 def check_doubt(doubt):
-    """6.1: numbers a row, the teacher's errors first."""
+    """6.1: numbers a row, the teacher's errors first; in two orders of the rows, for in one a wrong answer may be lucky."""
+    for _ in range(2):
+        _check_doubt(doubt)
+
+
+def _check_doubt(doubt):
     every, bad = _pool()
     order = _rng().permutation(len(bad))
     said, bad = {name: p[order] for name, p in every.items()}, bad[order]
@@ -553,7 +558,10 @@ def check_choose(choose):
     got = float(np.mean([learned(places, seed) for seed in _rng().integers(10**6, size=TRAININGS).tolist()]))
     if got >= RIGHT_SHARE:
         return
-    told = f"Students of your {COUNT} are right on {got:.1%} of the validation sentences, and {RIGHT_SHARE:.1%} was expected (drawn at random: 55%). "
+    told = (
+        f"Students of your {COUNT} are right on {got:.1%} of the validation sentences, and {RIGHT_SHARE:.1%} was expected "
+        "(drawn at random: 55%). "
+    )
     chosen = [texts[place] for place in places]
     ended = np.mean([bool(re.search(r"[.!?]\W*$", text)) for text in chosen])
     shares = soft[places].argmax(-1).double().mean().item()

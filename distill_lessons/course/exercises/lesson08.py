@@ -389,7 +389,7 @@ def show_logs(seed: int = 0) -> None:
         print(letter, "  ".join(f"{name} {readings[-1]:.3f}" for name, readings in log.items()))
 
 
-def _clear(kind):
+def _log_without_doubt(kind):
     """A run's log that leaves no doubt: a sound one ends near on new inputs, the others far off."""
     while True:
         log = log_of(kind, int(torch.randint(10**6, ())))
@@ -401,7 +401,7 @@ def check_diagnose(diagnose):
     """8.5: which of four runs was sound, and what the other three had wrong."""
     diagnose = unchanged(diagnose)
     for place in torch.randperm(len(KINDS)).tolist() + torch.randint(len(KINDS), (4,)).tolist():
-        log = _clear(KINDS[place])
+        log = _log_without_doubt(KINDS[place])
         answer = diagnose(copy.deepcopy(log))
         if not isinstance(answer, str) or answer not in KINDS:
             raise Wrong(f"One of the words {', '.join(KINDS)} is expected, and this came: {answer!r:.80}.")

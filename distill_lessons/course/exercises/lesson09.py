@@ -176,47 +176,27 @@ def check_estimate(estimate):
 
 # --- 9.3: five curves -------------------------------------------------------------------------------------------------
 
-WAYS = ("fine", "stale", "k1", "own words", "shifted")
+WAYS, RUNS = ("fine", "stale", "k1", "own words", "shifted"), 3
 
 
-LOGS = {  # of real runs: ([loss, …], [KL, …]) by start and draws; `logs` says how they were made
-    "fine": [
-        ([0.551, 0.521, 0.519, 0.516, 0.474], [0.533, 0.53, 0.472, 0.489, 0.505, 0.406]),
-        ([0.923, 0.883, 0.829, 0.761, 0.757], [0.768, 0.982, 0.779, 0.747, 0.768, 0.849]),
-        ([0.569, 0.592, 0.519, 0.494, 0.483], [0.533, 0.635, 0.546, 0.586, 0.466, 0.466]),
-    ],
-    "stale": [
-        ([0.19, 0.067, 0.055, 0.049, 0.041], [0.533, 0.72, 0.819, 0.947, 0.983, 1.011]),
-        ([0.245, 0.079, 0.06, 0.056, 0.053], [0.768, 1.082, 1.195, 1.297, 1.216, 1.27]),
-        ([0.2, 0.074, 0.056, 0.05, 0.046], [0.533, 0.727, 0.969, 0.986, 0.993, 1.017]),
-    ],
-    "k1": [
-        ([0.959, 2.25, 2.976, 3.628, 4.05], [0.533, 1.78, 2.667, 3.167, 3.641, 4.548]),
-        ([1.769, 4.263, 4.926, 4.927, 5.055], [0.768, 3.068, 4.843, 4.829, 5.127, 5.132]),
-        ([1.039, 2.536, 3.466, 3.692, 3.866], [0.533, 1.781, 3.098, 3.603, 3.829, 3.936]),
-    ],
-    "own words": [
-        ([0.184, 0.246, 0.238, 0.299, 0.344], [0.533, 1.534, 2.202, 2.827, 3.651, 3.986]),
-        ([0.221, 0.135, 0.087, 0.115, 0.131], [0.768, 2.576, 3.42, 3.848, 3.859, 4.013]),
-        ([0.166, 0.213, 0.303, 0.353, 0.303], [0.533, 1.892, 2.948, 4.699, 5.35, 6.023]),
-    ],
-    "shifted": [
-        ([9.376, 5.449, 4.648, 4.487, 4.332], [0.533, 4.467, 4.198, 3.868, 4.26, 4.007]),
-        ([7.966, 5.558, 4.575, 4.469, 3.936], [0.768, 4.27, 3.565, 3.625, 3.481, 3.921]),
-        ([9.418, 4.845, 5.38, 4.457, 4.449], [0.533, 4.16, 3.879, 3.561, 3.898, 3.636]),
-    ],
-}
+@functools.cache
+def _recorded_logs():
+    table = results.load("lesson09-curves")
+    return {
+        (arm, seed): rows.set_index("metric").value.round(3) for (arm, seed), rows in table.groupby(["arm", "seed"])
+    }
 
 
 def logs(number: int = 0) -> dict[str, dict[str, list[float]]]:
-    """Logs of five runs: ``loss`` (means of ten updates) and ``kl`` (nats per token, on fresh text of its own).
+    """Logs of five recorded runs: ``loss`` (means of ten updates) and ``kl`` (nats per token, on fresh text of its own).
 
-    Starts of 1,500, 1,000 and 1,500 supervised updates, as the lesson's; then 50 of 32 texts to its own prompts, AdamW at
-    0.0015, one start and one order of draws for all five. `kl` was measured before and after every ten updates, on 64 test
-    problems. "stale" drew its texts once; "k1" and "own words" took `estimators.k1` and the cross-entropy of the written
-    tokens for a loss; "shifted" took the teacher's row of the next token.
+    `lesson09_curves` says how they were made.
     """
-    return {way: {"loss": list(LOGS[way][number][0]), "kl": list(LOGS[way][number][1])} for way in WAYS}
+    found = {way: _recorded_logs()[way, number] for way in WAYS}
+    return {
+        way: {"loss": [log[f"loss {k}"] for k in range(5)], "kl": [log[f"kl {k}"] for k in range(6)]}
+        for way, log in found.items()
+    }
 
 
 LETTERS = dict(zip("ABCDE", ("own words", "fine", "shifted", "stale", "k1")))
@@ -240,7 +220,7 @@ def show_logs() -> None:
 def check_diagnose(diagnose):
     """9.3: a loop that works, and four mistakes, told from two curves each, every value shaken by 2%."""
     diagnose, rng = unchanged(diagnose), _rng()
-    cases = [(way, seed) for way in WAYS for seed in range(len(LOGS["fine"]))]
+    cases = [(way, seed) for way in WAYS for seed in range(RUNS)]
     for place in rng.permutation(len(cases)):
         way, seed = cases[place]
         log = {name: [round(x * rng.lognormal(0, 0.02), 4) for x in found] for name, found in logs(seed)[way].items()}
@@ -365,27 +345,6 @@ SHORTCUTS = (  # what is tempting and wrong: each has to be caught
 )
 
 
-def recorded() -> tuple[dict, dict]:
-    """Right answers and seconds by seed ``[10]`` of three arms of the lesson's few traced problems, as recorded."""
-    arms = {"supervised": "few soft", "supervised, longer": "few soft, equal time", "on-policy": "few own"}
-    table = results.load("lesson09-multiplication")
-    return tuple(
-        {name: results.per_seed(table, metric, arm).to_numpy() for name, arm in arms.items()}
-        for metric in ("accuracy", "seconds")
-    )
-
-
-def show_arms() -> None:
-    """The recorded arms of exercise 9.5 as a table."""
-    right, seconds = recorded()
-    print(f"{'500 traced problems':22}{'right (%)':>10}{'seconds':>9}   on-policy less it (points)")
-    for name in right:
-        gain = "".join(f"{100 * each:+6.1f}" for each in _span(right["on-policy"] - right[name]))
-        print(
-            f"{name:22}{100 * right[name].mean():>10.1f}{seconds[name].mean():>9.0f}   {gain if name != 'on-policy' else ''}"
-        )
-
-
 def _fresh_arms(rng, word, shortcut=None):
     """Arms that deserve a word, or any where a shortcut comes to another; no end of an interval is close to zero."""
     while True:
@@ -409,8 +368,6 @@ def check_worth(worth):
     rng = _rng()
     cases = [_fresh_arms(rng, word) for word in VERDICTS for _ in range(5)]
     cases += [_fresh_arms(rng, None, shortcut) for shortcut in SHORTCUTS for _ in range(2)]
-    if (results.recorded_folder() / "lesson09-multiplication.csv").is_file():
-        cases.append(recorded())
     for place in rng.permutation(len(cases)):
         right, seconds = cases[place]
         handed, word = copy.deepcopy((right, seconds)), _judged(right, seconds)

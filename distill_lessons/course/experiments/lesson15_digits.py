@@ -40,12 +40,8 @@ from distill_lessons.course import results
 from distill_lessons.course.experiments import on_digits, study
 from distill_lessons.pairs import digits
 
-SEEN, FEW, SAID, STEPS = (
-    297,
-    50,
-    5,
-    300,
-)  # images with a label; sentences with one; traits in a sentence; a student's steps
+# Images with a label; sentences with one; traits in a sentence; a student's steps.
+SEEN, FEW, SAID, STEPS = 297, 50, 5, 300
 FIRST = 1e-3  # the rate of the first student of "own"
 
 # --- Sentences --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Lesson 15 on `reviews`: does a law of size and data foresee a larger student, and how small may a student be?
 
-Stated before the runs; grids, forms and sizes were looked at on seed 900, which is not recorded.
+Stated before the runs; grids, forms and sizes were looked at on seed 900, which is not recorded, by test sentences.
 
 A law. Students read the mean of a sentence's SmolLM2 word vectors, cut to the first 8, 24, 72, 216 or 576 principal
 components (the axes come from pool sentences), through 64 hidden units: 706 to 37,058 weights. They learn the tuned
@@ -26,8 +26,9 @@ The edge. Bags of words that know the commonest words only: "full" 12,800 words 
 probabilities for 7,680 pool sentences in 400 steps of 128; rates searched by accuracy on validation sentences, three seeds
 of their own, one grid. Each is stored in float32, in float16, and in int8 (a matrix as whole numbers with one float16 scale
 a row, the rest float16), read again, and asked in float32. Kilobytes count weights and word list. Main test: "small" in
-int8, under 100 KB, is at most 3 points behind "full" in float32: half of what 5,000 sentences win over 640 labels, and a
-third as many could not be told on 3,000 sentences. Premise: "full" is right on 65% at least, a useful skill. Ten seeds. The teacher's speed stands in lesson 12's table.
+int8, under 100 KB, is at most 3 points behind "full" in float32: half of what 5,000 sentences win over 640 labels; one
+point could not be told on 3,000 sentences. Premise: "full" is right on 65% at least, a useful skill. Ten seeds. The
+teacher's speed stands in lesson 12's table.
 """
 
 import functools
