@@ -569,7 +569,7 @@ def test_the_whole_path_with_a_tiny_model(home):
     assert about["tasks_sha256"] == runtime.sha256(home / "data" / "coder" / "tasks.toml") and about["machine"]["torch"]
 
 
-def test_only_the_first_solutions_are_explained_and_each_by_its_own_words(tmp_path):
+def test_only_the_first_solutions_are_explained_and_each_by_its_own_words(tmp_path, monkeypatch):
     """Two programs of one shape are one solution; wrong programs are never asked about."""
     code = {
         "a": "def shout(words):\n    return 1\n",
@@ -590,6 +590,9 @@ def test_only_the_first_solutions_are_explained_and_each_by_its_own_words(tmp_pa
 
     table = coder.explained(pa.Table.from_pylist(rows), answer, tmp_path / "told.parquet")
     assert table["explanation"].to_pylist() == ["", "It is 1.", "", "It is 2.", "It is 3."]
+    monkeypatch.setattr(coder, "EXPLAINED", 1)
+    fewer = coder.explained(pa.Table.from_pylist(rows), answer, tmp_path / "fewer.parquet")
+    assert fewer["explanation"].to_pylist() == ["", "It is 1.", "", "", "It is 3."]
     nothing = coder.explained(pa.Table.from_pylist(rows[:1]), lambda *_: pytest.fail("was asked"), tmp_path / "none")
     assert nothing["explanation"].to_pylist() == [""]
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from distill_lessons.course.experiments import lesson07_steps
+from distill_lessons import losses
+from distill_lessons.course.experiments import lesson07_steps, lesson09_curves
 from distill_lessons.course.experiments import lesson09_multiplication as lesson
 from distill_lessons.losses import IGNORE
 from distill_lessons.pairs import multiplication as pair
@@ -129,3 +130,32 @@ def test_a_student_that_is_its_teacher_is_not_apart_from_it(monkeypatch, model):
     assert lesson.per_token(model, own, "reverse") == pytest.approx(0, abs=1e-6)
     other = pair.llama(len(pair.tokenizer()), 16, 1, seed=1)
     assert lesson.per_token(other, own, "forward") > 0.01
+
+
+def test_a_rate_is_chosen_by_what_is_gained_on_the_seeds_own_start(monkeypatch):
+    right = {"start 1": 0.3, "start 2": 0.5, "after 1": 0.4, "after 2": 0.4}
+    monkeypatch.setattr(lesson, "started", lambda setting, seed: f"start {seed}")
+    monkeypatch.setattr(lesson, "go_on", lambda setting, method, seed, rate: f"after {seed}")
+    monkeypatch.setattr(lesson, "scores", lambda model, split: {"accuracy": right[model]})
+    lesson.before_accuracy.cache_clear()
+    try:
+        gains = [lesson.score("few own", seed, 1e-3, "validation")["gain"] for seed in (1, 2)]
+    finally:
+        lesson.before_accuracy.cache_clear()
+    assert gains == pytest.approx([0.1, -0.1])
+    assert "gain" not in lesson.score("few own", 1, 1e-3, "test")
+
+
+def test_the_five_ways_of_exercise_9_3_are_what_they_are_called():
+    z, told = torch.randn(6, 9), torch.randn(6, 9)
+    log_q, log_p, tokens = z.log_softmax(-1), told.log_softmax(-1), torch.randint(9, (6,))
+    rows = torch.arange(6)
+    expected = {
+        "fine": losses.reverse_kl(z, told),
+        "stale": losses.reverse_kl(z, told),
+        "k1": (log_q - log_p)[rows, tokens].mean(),
+        "own words": torch.nn.functional.cross_entropy(z, tokens),
+        "shifted": losses.reverse_kl(z, told[[1, 2, 3, 4, 5, 0]]),
+    }
+    for way, loss in expected.items():
+        assert lesson09_curves.loss_of(way, log_q, log_p, tokens).item() == pytest.approx(loss.item(), abs=1e-5), way
