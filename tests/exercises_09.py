@@ -198,6 +198,11 @@ def diagnose_swaps_far_ones(loss, kl):
     return {"stale": "own words", "own words": "stale"}.get(found, found)
 
 
+def diagnose_trusts_a_loss_near_the_kl(loss, kl):
+    found = diagnose(loss, kl)
+    return "fine" if found == "k1" else found
+
+
 def diagnose_always_fine(loss, kl):
     return "fine"
 
@@ -436,6 +441,7 @@ WRONG = {
         diagnose_by_loss_alone,
         diagnose_by_kl_alone,
         diagnose_swaps_far_ones,
+        diagnose_trusts_a_loss_near_the_kl,
         diagnose_always_fine,
         diagnose_a_number,
         diagnose_letter,

@@ -305,6 +305,12 @@ def accept(p, q, x):
     return torch.where(kept, x, torch.multinomial(rest, 1).squeeze(1))
 
 
+def accept_a_little_too_seldom(p, q, x):
+    """Nineteen in twenty of what may be accepted; all else as it should be."""
+    spared = torch.rand(len(x)) < 0.05
+    return torch.where(spared, torch.multinomial(p, 1).squeeze(1), accept(p, q, x))
+
+
 def accept_only_where_refused(p, q, x):
     """Draws again in those rows alone, and compares u·q with p."""
     y = x.clone()
@@ -562,6 +568,7 @@ WRONG = {
         teach_in_place,
     ],
     "15.4": [
+        accept_a_little_too_seldom,
         accept_again_from_p,
         accept_again_from_q,
         accept_rest_turned,

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from distill_lessons import training
+from distill_lessons.course.exercises import lesson08 as exercise
 from distill_lessons.course.experiments import lesson08_reviews as lesson
 from distill_lessons.course.experiments import on_reviews
 from distill_lessons.pairs import reviews, reviews_students
@@ -171,3 +172,10 @@ def test_what_was_stated():
     tries = [arm.rpartition(" at ") for arm in search.arms]
     assert {arm: sum(each[0] == arm for each in tries) for arm in table.arms} == dict.fromkeys(lesson.ARMS, 7)
     assert set(lesson.ARMS) < set(lesson.NAMES)
+
+
+@pytest.mark.parametrize("kind, doubtful, clear", [("sound", 0.19, 0.1), ("other sentences", 0.19, 0.3)])
+def test_a_run_that_may_be_taken_for_another_is_not_asked_about(monkeypatch, kind, doubtful, clear):
+    drawn = iter([{"held out": [1.0, doubtful]}, {"held out": [1.0, clear]}])
+    monkeypatch.setattr(exercise, "log_of", lambda *_: next(drawn))
+    assert exercise._log_without_doubt(kind)["held out"][-1] == clear
