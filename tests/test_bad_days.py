@@ -461,6 +461,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from distill_lessons.training import features
 from distill_lessons.models import response_logits
+from distill_lessons.training.run import leave_group
 
 def sharded(name, **options):
     torch.manual_seed(5)
@@ -481,6 +482,7 @@ for name in ("logits", "features"):
 again, resumed = sharded("logits", resume_from_checkpoint={folder!r} + "/logits/checkpoint-4")
 if trainer.is_world_process_zero():
     save_file(resumed, {folder!r} + "/resumed.safetensors")
+leave_group()
 """
 
 
@@ -510,6 +512,25 @@ def test_two_processes_under_fsdp_train_like_one_and_resume(tmp_path, monkeypatc
     uncut, resumed = (load_file(tmp_path / f"{name}.safetensors") for name in ("logits", "resumed"))
     for key in uncut:
         torch.testing.assert_close(resumed[key], uncut[key], atol=1e-6, rtol=0)
+
+
+LEAVE = """
+import sys
+import torch
+from distill_lessons.training.run import leave_group
+
+torch.distributed.init_process_group("gloo")
+model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(4, 4))
+sys.setswitchinterval(10)  # gloo's threads get Python only where it is left to them
+for _ in range(50):
+    torch.distributed.all_gather([torch.empty(4) for _ in range(4)], torch.ones(4))
+leave_group()
+"""
+
+
+def test_a_run_that_is_done_is_not_aborted_by_what_it_gathered_last(tmp_path):
+    (tmp_path / "leave.py").write_text(LEAVE)
+    run("torch.distributed.run", "--nproc_per_node=4", "--standalone", str(tmp_path / "leave.py"))
 
 
 @pytest.mark.parametrize("how", ["ddp", pytest.param("fsdp", marks=linux)])

@@ -547,12 +547,13 @@ sys.path.insert(0, {tests!r})
 import torch
 torch.set_num_threads(1)
 from test_onpolicy import examples, of, run, trainer_of
+from distill_lessons.training.run import leave_group
 arguments = {{"steps": 4, "batch_size": 1, "gradient_accumulation_steps": 2, "warmup_steps": 0}}
 trainer = trainer_of({folder!r}, examples(16), arguments=arguments, updates_per_generation=2, lmbda=0.7)
 entries = run(trainer)
 if trainer.is_world_process_zero():
     print([of(entries, name) for name in ("loss", "student", "stale")])
-torch.distributed.destroy_process_group()  # else its threads may outlive the interpreter, which aborts
+leave_group()
 """
 
 

@@ -8,6 +8,7 @@ of `Run` and any of `transformers.TrainingArguments`, side by side; what stands 
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import datasets
 import torch
 from peft import PeftModel
+from torch import distributed
 from transformers import AutoModelForCausalLM, AutoTokenizer, HfArgumentParser, PreTrainedModel, TrainingArguments
 
 from distill_lessons import runtime
@@ -222,12 +224,24 @@ def _kept_map(depth, total):
     return {i: kept[i] for i in range(1, depth)} | {depth: total}
 
 
+def leave_group() -> None:
+    """End the process group, if there is one, and let its threads finish: the last call of a script that torchrun starts.
+
+    gloo's threads drop the last tensors they gathered a moment after the call returns, and need Python for it. Where Python
+    is already ending, they abort the process: a run that is done and saved would be reported as failed.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+        time.sleep(0.5)  # Python is free meanwhile
+
+
 def main(words: list[str] | None = None, fallback: Callable[[], dict] = dict) -> None:
     runtime.start()
     try:
         train(*read(sys.argv[1:] if words is None else words, fallback))
     except (ValueError, OSError) as error:
         sys.exit(f"train: {error}")
+    leave_group()
 
 
 if __name__ == "__main__":
