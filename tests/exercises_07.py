@@ -1,5 +1,6 @@
 """Lesson 07: for every exercise a right answer, other right ones, and plausible wrong ones."""
 
+import statistics
 from collections import Counter
 from math import prod
 
@@ -8,31 +9,88 @@ import numpy as np
 # --- 7.1 -------------------------------------------------------------------------------------------------------------
 
 
+def places(b):
+    """47 as 40 and 7, 305 as 300, 0 and 5."""
+    return [int(digit) * 10**place for place, digit in zip(reversed(range(len(str(b)))), str(b))]
+
+
+def written(a, parts, sums):
+    """A trace: the split into parts, then lists of numbers to be added."""
+    return "=".join(["+".join(f"{a}*{part}" for part in parts), *("+".join(map(str, each)) for each in sums)])
+
+
+def folded(numbers):
+    """Lists of numbers: as they came, then the first two added, and so on."""
+    found = [numbers]
+    while len(found[-1]) > 1:
+        found.append([found[-1][0] + found[-1][1], *found[-1][2:]])
+    return found
+
+
 def trace(a, b):
+    return written(a, places(b), folded([a * part for part in places(b)]))
+
+
+def trace_by_hand(a, b):
+    text = "+".join(f"{a}*{part}" for part in places(b))
+    total, rest = 0, [a * part for part in places(b)]
+    while rest:
+        shown = [total + rest[0], *rest[1:]] if total or len(rest) < len(str(b)) else rest
+        text += "=" + "+".join(map(str, shown))
+        total, rest = shown[0], shown[1:]
+    return text
+
+
+def trace_by_divmod(a, b):
+    parts, unit = [], 1
+    while b:
+        b, digit = divmod(b, 10)
+        parts.insert(0, digit * unit)
+        unit *= 10
+    lines = ["+".join(f"{a}*{part}" for part in parts)]
+    for done in range(1, len(parts) + 1):
+        lines.append("+".join(map(str, [a * sum(parts[:done]), *(a * part for part in parts[done:])])))
+    return "=".join(lines)
+
+
+def trace_of_the_lesson(a, b):
     tens, ones = b - b % 10, b % 10
     return f"{a}*{tens}+{a}*{ones}={a * tens}+{a * ones}={a * b}"
 
 
-def trace_by_digits(a, b):
-    digit, last = (int(character) for character in str(b))
-    return "=".join([f"{a}*{digit}0+{a}*{last}", f"{a * digit * 10}+{a * last}", str(a * digit * 10 + a * last)])
+def trace_all_at_once(a, b):
+    products = [a * part for part in places(b)]
+    return written(a, places(b), [products, [a * b]])
 
 
-def trace_forgets_zero(a, b):
-    return f"{a}*{b // 10}+{a}*{b % 10}={a * (b // 10)}+{a * (b % 10)}={a * b}"
+def trace_forgets_zeros(a, b):
+    digits = [int(digit) for digit in str(b)]
+    return written(a, digits, folded([a * digit for digit in digits]))
 
 
 def trace_splits_a(a, b):
-    return f"{a - a % 10}*{b}+{a % 10}*{b}={(a - a % 10) * b}+{a % 10 * b}={a * b}"
+    return "+".join(f"{part}*{b}" for part in places(a)) + trace(b, a)[trace(b, a).index("=") :]
 
 
 def trace_answer_only(a, b):
     return str(a * b)
 
 
+def trace_skips_the_products(a, b):
+    return written(a, places(b), folded([a * part for part in places(b)])[1:])
+
+
 def trace_ones_first(a, b):
-    tens, ones = b - b % 10, b % 10
-    return f"{a}*{ones}+{a}*{tens}={a * ones}+{a * tens}={a * b}"
+    parts = places(b)[::-1]
+    return written(a, parts, folded([a * part for part in parts]))
+
+
+def trace_adds_from_the_right(a, b):
+    numbers = [a * part for part in places(b)]
+    sums = [numbers]
+    while len(sums[-1]) > 1:
+        sums.append([*sums[-1][:-2], sums[-1][-2] + sums[-1][-1]])
+    return written(a, places(b), sums)
 
 
 def trace_repeats_the_problem(a, b):
@@ -43,20 +101,17 @@ def trace_with_spaces(a, b):
     return trace(a, b).replace("=", " = ")
 
 
-def trace_drops_zero_product(a, b):
-    return trace(a, b) if b % 10 else f"{a}*{b}={a * b}={a * b}"
+def trace_drops_zeros(a, b):
+    parts = [part for part in places(b) if part]
+    return written(a, parts, folded([a * part for part in parts]))
 
 
-def trace_divides(a, b):
-    return f"{a}*{b - b % 10}+{a}*{b % 10}={a * (b - b % 10)}+{a * (b % 10)}={a * b / 1}"
+def trace_in_floats(a, b):
+    return trace(a, b).rsplit("=", 1)[0] + f"={a * b / 1}"
 
 
 def trace_ends_with_a_stop(a, b):
     return trace(a, b) + "."
-
-
-def trace_in_tens_of_a_hundred(a, b):
-    return f"{a}*{b // 10}*10+{a}*{b % 10}={a * (b - b % 10)}+{a * (b % 10)}={a * b}"
 
 
 def trace_sums_twice(a, b):
@@ -67,20 +122,9 @@ def trace_as_a_list(a, b):
     return trace(a, b).split("=")
 
 
-def trace_slips_in_the_carry(a, b):
-    tens, ones = a * (b - b % 10), a * (b % 10)
-    return f"{a}*{b - b % 10}+{a}*{b % 10}={tens}+{ones}={int(str(tens // 10)) * 10 + ones % 10}"
-
-
-def trace_by_divmod(a, b):
-    tens, ones = divmod(b, 10)
-    parts = ((f"{a}*{tens * 10}", f"{a}*{ones}"), (str(a * tens * 10), str(a * ones)), (str(a * b),))
-    return "=".join("+".join(part) for part in parts)
-
-
-def trace_by_rounding_down(a, b):
-    tens = int(np.floor(b / 10)) * 10
-    return f"{a}*{tens}+{a}*{b - tens}={a * tens}+{a * (b - tens)}={a * b}"
+def trace_loses_a_carry(a, b):
+    products = [a * part for part in places(b)]
+    return trace(a, b).rsplit("=", 1)[0] + f"={products[0] // 10 * 10 + sum(products[1:]) % 10}"
 
 
 # --- 7.2 -------------------------------------------------------------------------------------------------------------
@@ -257,71 +301,111 @@ def mean(values):
     return sum(values) / len(values)
 
 
-def accuracy_per_token(right, tokens, base_right, base_tokens):
-    return (mean(right) - mean(base_right)) / (mean(tokens) - mean(base_tokens))
+def affordable(offers, learn, write):
+    """The best affordable run of each offer that writes few enough tokens."""
+    found = {}
+    for name, offer in offers.items():
+        runs = [run["right"] for run in offer["runs"] if run["examples"] * offer["tokens"] <= learn]
+        if runs and offer["answer"] <= write:
+            found[name] = max(runs, key=mean)
+    return found
 
 
-def price_by_sums(right, tokens, base_right, base_tokens):
-    return (sum(right) - sum(base_right)) / (sum(tokens) - sum(base_tokens))
+def bought(offers, best, level=lambda mine, other: not all(x > y for x, y in zip(mine, other))):
+    """The offer and the reason, once it is known who can be paid and who is level."""
+    leader = max(best, key=lambda name: mean(best[name]))
+    names = [name for name in best if name == leader or level(best[leader], best[name])]
+    return min(names, key=lambda name: offers[name]["answer"]), "clear" if len(names) == 1 else "level"
 
 
-def price_ignores_base(right, tokens, base_right, base_tokens):
-    return mean(right) / mean(tokens)
+def buy(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write))
 
 
-def price_of_all_tokens(right, tokens, base_right, base_tokens):
-    return (mean(right) - mean(base_right)) / mean(tokens)
+def buy_in_order(offers, learn, write):
+    best = affordable(offers, learn, write)
+    names = sorted(best, key=lambda name: mean(best[name]), reverse=True)
+    level = [names[0]]
+    for name in names[1:]:
+        if any(mine <= other for mine, other in zip(best[names[0]], best[name])):
+            level.append(name)
+    level.sort(key=lambda name: offers[name]["answer"])
+    return [level[0], ("clear", "level")[len(level) > 1]]
 
 
-def price_difference_of_ratios(right, tokens, base_right, base_tokens):
-    return mean(right) / mean(tokens) - mean(base_right) / mean(base_tokens)
+def buy_by_numpy(offers, learn, write):
+    best = {name: np.array(right) for name, right in affordable(offers, learn, write).items()}
+    leader = max(best, key=lambda name: best[name].mean())
+    level = {name for name in best if (best[leader] - best[name]).min() <= 0}
+    return min(level, key=lambda name: offers[name]["answer"]), "clear" if level == {leader} else "level"
 
 
-def price_mean_of_ratios(right, tokens, base_right, base_tokens):
-    return mean([(r - s) / (t - u) for r, t, s, u in zip(right, tokens, base_right, base_tokens)])
+def buy_whatever_it_takes(offers, learn, write):
+    return bought(offers, affordable(offers, 10**12, write))
 
 
-def price_upside_down(right, tokens, base_right, base_tokens):
-    return 1 / accuracy_per_token(right, tokens, base_right, base_tokens)
+def buy_counts_examples(offers, learn, write):
+    return bought(offers, affordable({name: offer | {"tokens": 1} for name, offer in offers.items()}, learn, write))
 
 
-def price_without_sign(right, tokens, base_right, base_tokens):
-    return abs(accuracy_per_token(right, tokens, base_right, base_tokens))
+def buy_without_looking_at_the_query(offers, learn, write):
+    return bought(offers, affordable(offers, learn, 10**6))
 
 
-def price_without_loss(right, tokens, base_right, base_tokens):
-    return max(0.0, accuracy_per_token(right, tokens, base_right, base_tokens))
+def buy_the_longest_run(offers, learn, write):
+    cut = {}
+    for name, offer in offers.items():
+        runs = [run for run in offer["runs"] if run["examples"] * offer["tokens"] <= learn]
+        cut[name] = offer | {"runs": sorted(runs, key=lambda run: run["examples"])[-1:]}
+    return bought(offers, affordable(cut, learn, write))
 
 
-def price_without_signs_of_tokens(right, tokens, base_right, base_tokens):
-    return (mean(right) - mean(base_right)) / abs(mean(tokens) - mean(base_tokens))
+def buy_with_change(offers, learn, write):
+    return bought(offers, affordable(offers, learn - 1, write - 1))
 
 
-def price_per_base_token(right, tokens, base_right, base_tokens):
-    return (mean(right) - mean(base_right)) / mean(base_tokens)
+def buy_the_best_mean(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write), level=lambda mine, other: False)
 
 
-def price_of_those_right(right, tokens, base_right, base_tokens):
-    return mean([r > s for r, s in zip(right, base_right)]) / (mean(tokens) - mean(base_tokens))
+def buy_the_leader_though_level(offers, learn, write):
+    best = affordable(offers, learn, write)
+    return max(best, key=lambda name: mean(best[name])), buy(offers, learn, write)[1]
 
 
-def price_in_points(right, tokens, base_right, base_tokens):
-    return 100 * accuracy_per_token(right, tokens, base_right, base_tokens)
+def buy_the_shortest(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write), level=lambda mine, other: True)
 
 
-def price_relative(right, tokens, base_right, base_tokens):
-    return (mean(right) / max(mean(base_right), 1e-9) - 1) / (mean(tokens) - mean(base_tokens))
+def buy_by_ranges(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write), level=lambda mine, other: min(mine) <= max(other))
 
 
-def price_by_numpy(right, tokens, base_right, base_tokens):
-    return (np.mean(right) - np.mean(base_right)) / np.subtract(tokens, base_tokens).mean()
+def buy_by_two_points(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write), level=lambda mine, other: mean(mine) - mean(other) < 0.02)
 
 
-def price_in_a_loop(right, tokens, base_right, base_tokens):
-    gain = more = 0
-    for r, t, s, u in zip(right, tokens, base_right, base_tokens):
-        gain, more = gain + r - s, more + t - u
-    return gain / more
+def buy_by_the_first_seed(offers, learn, write):
+    best = {name: right[:1] for name, right in affordable(offers, learn, write).items()}
+    return bought(offers, best)
+
+
+def buy_always_clear(offers, learn, write):
+    return buy(offers, learn, write)[0], "clear"
+
+
+def buy_name_alone(offers, learn, write):
+    return buy(offers, learn, write)[0]
+
+
+def buy_another_word(offers, learn, write):
+    return buy(offers, learn, write)[0], "better"
+
+
+def buy_in_place(offers, learn, write):
+    for name in [name for name in offers if offers[name]["answer"] > write]:
+        del offers[name]
+    return buy(offers, learn, write)
 
 
 # --- 7.5 -------------------------------------------------------------------------------------------------------------
@@ -361,6 +445,11 @@ def judge_divides_by_zero(rows):
     flagged = sum(verdict == "n" for _, verdict, _ in rows)
     both = sum(not first and verdict == "n" for first, verdict, _ in rows)
     return both / flagged, both / wrong
+
+
+def judge_by_statistics(rows):
+    precision = statistics.mean(not first for first, verdict, _ in rows if verdict == "n")
+    return precision, statistics.mean(verdict == "n" for first, verdict, _ in rows if not first)
 
 
 def judge_zero_by_zero_is_one(rows):
@@ -405,83 +494,92 @@ def judge_one_by_one(rows):
         yield mean([pair[ask] for pair in group]) if group else None
 
 
-RIGHT = {"7.1": trace, "7.2": keep, "7.3": bad_digit, "7.4": accuracy_per_token, "7.5": judge}
+RIGHT = {"7.1": trace, "7.2": keep, "7.3": bad_digit, "7.4": buy, "7.5": judge}
 
 ALSO_RIGHT = {
-    "7.1": [trace_by_divmod, trace_by_rounding_down, trace_by_digits],
+    "7.1": [trace_by_divmod, trace_by_hand],
     "7.2": [keep_one_by_one, keep_by_eval, keep_in_a_loop],
     "7.3": [bad_digit_of_the_first_false_product, bad_digit_by_numpy, bad_digit_by_any_false_step],
-    "7.4": [price_by_numpy, price_in_a_loop, price_by_sums],
+    "7.4": [buy_by_numpy, buy_in_order],
     "7.5": [judge_by_numpy, judge_one_by_one, lambda rows: list(judge(rows))],
 }
 
-WRONG = {
-    "7.1": [
-        trace_divides,
-        trace_ends_with_a_stop,
-        trace_in_tens_of_a_hundred,
-        trace_sums_twice,
-        trace_as_a_list,
-        trace_slips_in_the_carry,
-        trace_forgets_zero,
-        trace_splits_a,
-        trace_answer_only,
-        trace_ones_first,
-        trace_repeats_the_problem,
-        trace_with_spaces,
-        trace_drops_zero_product,
-    ],
-    "7.2": [
-        keep_skips_the_split,
-        keep_skips_the_products,
-        keep_removes_in_place,
-        keep_in_a_dict,
-        keep_once_each,
-        keep_with_a_true_equation,
-        keep_near_enough,
-        keep_by_answer,
-        keep_by_last_equation,
-        keep_consistent,
-        keep_only_with_steps,
-        keep_texts,
-        keep_sorted,
-    ],
-    "7.3": [
-        bad_digit_by_last_numbers,
-        bad_digit_by_sums,
-        bad_digit_by_first_products,
-        bad_digit_of_the_first_false_answer,
-        bad_digit_of_a,
-        bad_digit_by_count,
-        bad_digit_by_answers,
-        bad_digit_is_commonest,
-        bad_digit_of_the_tens,
-    ],
-    "7.4": [
-        price_without_sign,
-        price_without_loss,
-        price_without_signs_of_tokens,
-        price_per_base_token,
-        price_of_those_right,
-        price_in_points,
-        price_relative,
-        price_ignores_base,
-        price_of_all_tokens,
-        price_difference_of_ratios,
-        price_mean_of_ratios,
-        price_upside_down,
-    ],
-    "7.5": [
-        judge_divides_by_zero,
-        judge_zero_by_zero_is_one,
-        judge_drops_rows_in_place,
-        judge_share_of_all,
-        judge_counts,
-        judge_not_a_number,
-        judge_swapped,
-        judge_zero_if_undefined,
-        judge_acceptances,
-        judge_final,
-        judge_accuracy,
-    ],
+WORDS = {  # wrong answers, and what the message must say
+    "7.1": {
+        trace_of_the_lesson: "(hint ",
+        trace_all_at_once: "numbers are added at once",
+        trace_forgets_zeros: " is ",
+        trace_splits_a: "one part a digit",
+        trace_answer_only: "one part a digit",
+        trace_skips_the_products: "after the split come the products",
+        trace_ones_first: "put the highest place first",
+        trace_adds_from_the_right: "the first two are added",
+        trace_repeats_the_problem: "leave out the problem itself",
+        trace_with_spaces: "leave out spaces",
+        trace_drops_zeros: "keep the parts that are 0",
+        trace_in_floats: "no sum of products of whole numbers",
+        trace_ends_with_a_stop: "no sum of products of whole numbers",
+        trace_sums_twice: "the first two are added",
+        trace_as_a_list: "A text was expected",
+        trace_loses_a_carry: " is ",
+    },
+    "7.2": {
+        keep_skips_the_split: "the first part",
+        keep_skips_the_products: "a step before is false",
+        keep_removes_in_place: "changes the list",
+        keep_in_a_dict: "",
+        keep_once_each: "Keep each of them",
+        keep_with_a_true_equation: "You keep",
+        keep_near_enough: "You keep",
+        keep_by_answer: "You keep",
+        keep_by_last_equation: "You keep",
+        keep_consistent: "You keep",
+        keep_only_with_steps: "You drop",
+        keep_texts: "return the rows themselves",
+        keep_sorted: "as they came",
+    },
+    "7.3": {
+        bad_digit_by_last_numbers: "the slip is in the sum",
+        bad_digit_by_sums: "",
+        bad_digit_by_first_products: "",
+        bad_digit_of_the_first_false_answer: "",
+        bad_digit_of_a: "",
+        bad_digit_by_count: "compare shares",
+        bad_digit_by_answers: "compare shares",
+        bad_digit_is_commonest: "compare shares",
+        bad_digit_of_the_tens: "take the last digit of b",
+    },
+    "7.4": {
+        buy_whatever_it_takes: "examples times tokens",
+        buy_counts_examples: "examples times tokens",
+        buy_without_looking_at_the_query: "too many",
+        buy_the_longest_run: "not its longest",
+        buy_with_change: "",
+        buy_the_best_mean: "is level with it",
+        buy_the_leader_though_level: "is level with it",
+        buy_the_shortest: "is ahead of it on every seed",
+        buy_by_ranges: "",
+        buy_by_two_points: "",
+        buy_by_the_first_seed: "",
+        buy_always_clear: "not ahead on every seed",
+        buy_name_alone: "(name, reason) was expected",
+        buy_another_word: '"clear" or "level"',
+        buy_in_place: "changes the dict",
+    },
+    "7.5": {
+        judge_divides_by_zero: "Of 5 rows like",
+        judge_by_statistics: "Of 5 rows like",
+        judge_zero_by_zero_is_one: "return None",
+        judge_drops_rows_in_place: "changes the list",
+        judge_share_of_all: "divide by all rows",
+        judge_counts: "Those are counts",
+        judge_not_a_number: "return None",
+        judge_swapped: "swapped",
+        judge_zero_if_undefined: "return None",
+        judge_acceptances: "an alarm is a rejection",
+        judge_final: "the check judged the first",
+        judge_accuracy: "A pair (precision, recall)",
+    },
 }
+
+WRONG = {exercise: list(answers) for exercise, answers in WORDS.items()}

@@ -48,6 +48,21 @@ def counted_no_padding(ids, start, ends):
     return counted_all(ids, start, ends) & (ids[:, 1:] != 0)
 
 
+def counted_no_zeros(ids, start, ends):
+    """Right but for token 0, which is taken for padding."""
+    return counted(ids, start, ends) & (ids[:, 1:] != 0)
+
+
+def counted_early(ids, start, ends):
+    found = counted(ids, start, ends)
+    found[:, start - 2] = True
+    return found
+
+
+def counted_too_late(ids, start, ends):
+    return counted(ids, start, ends) & (torch.arange(1, ids.shape[1]) > start)
+
+
 def counted_no_ends(ids, start, ends):
     return counted_all(ids, start, ends) & ~torch.isin(ids, torch.tensor(ends))[:, 1:]
 
@@ -201,6 +216,14 @@ def diagnose_swaps_far_ones(loss, kl):
 def diagnose_trusts_a_loss_near_the_kl(loss, kl):
     found = diagnose(loss, kl)
     return "fine" if found == "k1" else found
+
+
+def diagnose_by_numbers_of_the_figure(loss, kl):
+    if loss[0] > 5:
+        return "shifted"
+    if loss[-1] < 0.4 and kl[-1] > 0.6:
+        return "own words" if kl[-1] > 2 else "stale"
+    return "k1" if kl[-1] > 1 else "fine"
 
 
 def diagnose_always_fine(loss, kl):
@@ -381,6 +404,41 @@ def worth_by_spread(right, seconds):
     return "better" if ahead(_nearest(seconds)) else "only by steps" if ahead("supervised") else "no"
 
 
+def _worth_where(right, seconds, half=None, ddof=1, p=0.975, nearest=_nearest):
+    def ahead(name):
+        gain = right["on-policy"] - right[name]
+        width = half or stats.t.ppf(p, len(gain) - 1)
+        return gain.mean() - width * gain.std(ddof=ddof) / len(gain) ** 0.5 > 0
+
+    return "better" if ahead(nearest(seconds)) else "only by steps" if ahead("supervised") else "no"
+
+
+def worth_by_1_96(right, seconds):
+    return _worth_where(right, seconds, half=1.96)
+
+
+def worth_one_sided(right, seconds):
+    return _worth_where(right, seconds, p=0.95)
+
+
+def worth_with_n(right, seconds):
+    return _worth_where(right, seconds, ddof=0)
+
+
+def worth_nearest_by_difference(right, seconds):
+    own = seconds["on-policy"].mean()
+    rivals = ("supervised", "supervised, longer")
+    return _worth_where(
+        right, seconds, nearest=lambda seconds: min(rivals, key=lambda name: abs(seconds[name].mean() - own))
+    )
+
+
+def worth_by_medians(right, seconds):
+    return _worth_where(
+        right, seconds, nearest=lambda seconds: _nearest({name: np.median(each) for name, each in seconds.items()})
+    )
+
+
 def worth_never_by_steps(right, seconds):
     found = worth(right, seconds)
     return "no" if found == "only by steps" else found
@@ -412,6 +470,9 @@ WRONG = {
         counted_without_the_end,
         counted_all,
         counted_no_padding,
+        counted_no_zeros,
+        counted_early,
+        counted_too_late,
         counted_no_ends,
         counted_unshifted,
         counted_late,
@@ -442,6 +503,7 @@ WRONG = {
         diagnose_by_kl_alone,
         diagnose_swaps_far_ones,
         diagnose_trusts_a_loss_near_the_kl,
+        diagnose_by_numbers_of_the_figure,
         diagnose_always_fine,
         diagnose_a_number,
         diagnose_letter,
@@ -462,6 +524,11 @@ WRONG = {
         worth_by_means,
         worth_unpaired,
         worth_by_spread,
+        worth_by_1_96,
+        worth_one_sided,
+        worth_with_n,
+        worth_nearest_by_difference,
+        worth_by_medians,
         worth_never_by_steps,
         worth_turned,
         worth_a_number,

@@ -149,6 +149,45 @@ def fits_without_words(*given):
     return _fits(*given, words=0)
 
 
+def fits_without_words_in_the_limit(options, kilobytes, milliseconds, points):
+    """Ranks by all that lies on the disk, and leaves the words out of the limit."""
+    good = [
+        each
+        for each in options
+        if each["weights"] <= kilobytes and each["ms"] <= milliseconds and 100 * each["behind"][1] >= -points
+    ]
+    return min(good, key=lambda each: each["weights"] + each["words"])["name"] if good else "none"
+
+
+def _strictly(options, kilobytes, milliseconds, points, which):
+    """One limit as "below", the others as "at most"."""
+
+    def inside(each):
+        size, ms, low = each["weights"] + each["words"], each["ms"], 100 * each["behind"][1]
+        at = {"kilobytes": size == kilobytes, "milliseconds": ms == milliseconds, "points": low == -points}
+        return size <= kilobytes and ms <= milliseconds and low >= -points and not at[which]
+
+    good = [each for each in options if inside(each)]
+    return min(good, key=lambda each: each["weights"] + each["words"])["name"] if good else "none"
+
+
+def fits_below_kilobytes(*given):
+    return _strictly(*given, "kilobytes")
+
+
+def fits_below_milliseconds(*given):
+    return _strictly(*given, "milliseconds")
+
+
+def fits_less_than_points(*given):
+    return _strictly(*given, "points")
+
+
+def fits_the_same_name(options, kilobytes, milliseconds, points):
+    """What is right for the table on the page."""
+    return "4,000 words × 12, int8"
+
+
 def fits_shares(*given):
     return _fits(*given, scale=1)
 
@@ -485,6 +524,28 @@ def plan_the_longest(rate, draft_ms, pass_ms):
     return _with(rate, draft_ms, pass_ms, least=len(pass_ms) - 1)
 
 
+def _climb(rate, draft_ms, pass_ms, lengths):
+    """Goes along the lengths, and stops before the first that is slower."""
+
+    def speed(n):
+        return 1000 * sum(rate**k for k in range(n + 1)) / (n * draft_ms + pass_ms[n])
+
+    best = lengths[0]
+    for length in lengths[1:]:
+        if speed(length) < speed(best):
+            break
+        best = length
+    return best, speed(best)
+
+
+def plan_climbs(rate, draft_ms, pass_ms):
+    return _climb(rate, draft_ms, pass_ms, range(len(pass_ms)))
+
+
+def plan_climbs_down(rate, draft_ms, pass_ms):
+    return _climb(rate, draft_ms, pass_ms, range(len(pass_ms))[::-1])
+
+
 def plan_divides_by_zero(rate, draft_ms, pass_ms):
     return _with(rate, draft_ms, pass_ms, lambda a, n: (1 - a ** (n + 1)) / (1 - a))
 
@@ -542,6 +603,11 @@ WRONG = {
         fits_by_estimates,
         fits_by_the_high_end,
         fits_without_words,
+        fits_without_words_in_the_limit,
+        fits_below_kilobytes,
+        fits_below_milliseconds,
+        fits_less_than_points,
+        fits_the_same_name,
         fits_shares,
         fits_slow,
         fits_large,
@@ -595,6 +661,8 @@ WRONG = {
         plan_with_free_drafts,
         plan_always_drafts,
         plan_the_longest,
+        plan_climbs,
+        plan_climbs_down,
         plan_divides_by_zero,
         plan_times_faster,
         plan_by_milliseconds,

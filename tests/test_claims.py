@@ -287,7 +287,7 @@ def test_one_lessons_rows_are_those_of_the_whole_ledger():
     assert claims.ledger("04") == whole and whole
 
 
-@pytest.mark.parametrize("lesson", ["99", "09", "first", "011"])
+@pytest.mark.parametrize("lesson", ["99", "11", "first", "011"])
 def test_a_lesson_without_claims_is_answered_with_those_that_have_some(lesson, capsys):
     with pytest.raises(ValueError, match="there are claims in 01, 02, 03"):
         claims.ledger(lesson)
@@ -427,8 +427,7 @@ def test_every_claim_is_stated_whole():
         40,
         41,
         42,
-        46,
-        *range(48, 51),
+        *range(46, 52),
         52,
         53,
         55,

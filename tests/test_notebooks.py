@@ -22,9 +22,6 @@ every_notebook = pytest.mark.parametrize(
     "path", LESSONS + SOLUTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 
-# Lessons whose pages still have to be retold: longer, with outputs that say True or False instead of a number, or that
-# nobody compares. None is added; one that is done is taken off.
-TO_RETELL = ["07"]
 SETUP = """try:
     from distill_lessons import runtime
 except ModuleNotFoundError:
@@ -79,7 +76,7 @@ def shown_texts(cell):
 
 
 def shortcomings(notebook):
-    """What a notebook still has to be retold for, one sentence each."""
+    """What a reader of a notebook would mind, one sentence each."""
     cells, words = code_cells(notebook), len(prose(notebook).split())
     if words > 1800:
         yield f"{words} words of prose, and 1,800 are a sitting"
@@ -98,22 +95,14 @@ def shortcomings(notebook):
 
 
 @every_notebook
-def test_retold_pages_are_short_and_show_numbers(path):
-    if path.name[:2] not in TO_RETELL:
-        assert list(shortcomings(read(path))) == []
-
-
-@pytest.mark.parametrize("number", TO_RETELL)
-def test_a_retold_lesson_is_taken_off_the_list(number):
-    pages = [path for path in LESSONS + SOLUTIONS if path.name.startswith(number)]
-    assert pages and any(any(shortcomings(read(path))) for path in pages), f"take {number} off TO_RETELL"
+def test_pages_are_short_and_show_numbers(path):
+    assert list(shortcomings(read(path))) == []
 
 
 @every_notebook
 def test_the_first_cell_says_how_to_set_up(path):
     """The same cell everywhere, so that a reader in any Jupyter is told what to do before anything else fails."""
-    if path.name[:2] not in TO_RETELL:
-        assert code_cells(read(path))[0].source == SETUP
+    assert code_cells(read(path))[0].source == SETUP
 
 
 def test_without_the_package_the_first_cell_says_one_sentence(monkeypatch):
@@ -134,20 +123,13 @@ def test_with_the_package_the_first_cell_brings_runtime():
 
 
 @pytest.mark.parametrize("place", range(len(LESSONS)), ids=lambda place: LESSONS[place].stem)
-def test_a_retold_page_leads_to_its_neighbours(place):
+def test_a_page_leads_to_its_neighbours(place):
     """To the lesson before, the one after and the solutions; and from these back."""
     path = LESSONS[place]
-    if path.name[:2] not in TO_RETELL:
-        wanted = {f"../solutions/{path.name}", *(other.name for other in LESSONS[max(place - 1, 0) : place + 2])}
-        links = set(re.findall(r"\]\(([^)#]+)\)", prose(read(path))))
-        assert wanted - {path.name} <= links
-        assert f"](../notebooks/{path.name})" in prose(read(SOLUTIONS[place]))
-
-
-@every_lesson
-def test_lessons_to_retell_grow_no_longer(path):
-    notebook = read(path)
-    assert len(prose(notebook).split()) <= 2600 and len(code_cells(notebook)) <= 40
+    wanted = {f"../solutions/{path.name}", *(other.name for other in LESSONS[max(place - 1, 0) : place + 2])}
+    links = set(re.findall(r"\]\(([^)#]+)\)", prose(read(path))))
+    assert wanted - {path.name} <= links
+    assert f"](../notebooks/{path.name})" in prose(read(SOLUTIONS[place]))
 
 
 @pytest.mark.parametrize(

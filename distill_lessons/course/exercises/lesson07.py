@@ -1,11 +1,16 @@
-"""Checks of lesson 07, chain of thought: write traces, filter them, find a teacher's bug, price tokens, judge a self-check."""
+"""Checks of lesson 07, chain of thought: write traces, filter them, find a bug, buy a data set, judge a self-check."""
 
+import copy
 import random
+import statistics
 
+import numpy as np
 import torch
 
-from distill_lessons.course.exercises import Wrong, close, number
-from distill_lessons.course.exercises.common import nearest, unchanged
+from distill_lessons.course import results
+from distill_lessons.course.exercises import Wrong, number
+from distill_lessons.course.exercises.common import unchanged
+from distill_lessons.course.experiments.on_multiplication import BATCH
 from distill_lessons.pairs import multiplication as pair
 
 
@@ -22,35 +27,55 @@ def _value(expression):
 
 
 def check_trace(trace):
-    """7.1: worked steps, validated by exact arithmetic, equation by equation."""
+    """7.1: worked steps for b of any length, one small sum at a time, validated by exact arithmetic."""
     rng = _rng()
-    problems = [(rng.randrange(10, 100), rng.randrange(10, 100)) for _ in range(60)]
-    problems += [(10, 10), (99, 99), (rng.randrange(10, 100), 10 * rng.randrange(1, 10)), (10, rng.randrange(11, 20))]
+    problems = [(rng.randrange(10, 1000), rng.randrange(10 ** (digits - 1), 10**digits)) for digits in 40 * (2, 3, 4)]
+    problems += [(10, 10), (99, 9999), (rng.randrange(10, 100), 100 * rng.randrange(1, 10)), (11, 1001), (205, 3040)]
     for a, b in problems:
         got = trace(a, b)
         if not isinstance(got, str):
-            raise Wrong(f"A text was expected for {a}*{b}, and this came: {got!r}")
-        told = f"For {a}*{b} your trace is {got!r}: "
-        if got.startswith(pair.prompt(a, b)):
-            raise Wrong(told + "leave out the problem itself; the student is given that.")
+            raise Wrong(f"A text was expected for {a}*{b}, and this came: {got!r:.80}")
+        told = f"For {a}*{b} your trace is {got!r:.120}: "
         if got != "".join(got.split()):
             raise Wrong(told + "leave out spaces and line ends; every character is a token that must be paid for.")
-        parts = got.split("=")
-        if len(parts) != 3:
-            raise Wrong(told + f"three parts joined by = were expected, and there are {len(parts)}. (hint 1)")
-        for expression in parts:
+        places = [10**place for place in reversed(range(len(str(b))))]
+        parts = [b // place % 10 * place for place in places]
+        expected = [[f"{a}*{part}" for part in parts], [str(a * part) for part in parts]]
+        while len(expected[-1]) > 1:
+            first, second, *rest = expected[-1]
+            expected.append([str(int(first) + int(second)), *rest])
+        came = [part.split("+") for part in got.split("=")]
+        if came == expected:
+            continue
+        if got.startswith(pair.prompt(a, b)) and (len(set(parts) - {0}) > 1 or came[1:] == expected):
+            raise Wrong(told + "leave out the problem itself; the student is given that.")
+        for expression in got.split("="):
             if _value(expression) != a * b:
                 raise Wrong(told + f"{expression} is {_value(expression)}, and {a}*{b} is {a * b}. (hint 2)")
-        split, products, answer = parts
-        tens, ones = pair.partial_products(a, b)
-        if sorted(split.split("+")) != sorted([f"{a}*{b - b % 10}", f"{a}*{b % 10}"]):
-            raise Wrong(told + f"split {b} into its tens and its ones: {a}*{b - b % 10}+{a}*{b % 10}. (hint 2)")
-        if split.split("+")[0] != f"{a}*{b - b % 10}":
-            raise Wrong(told + "put the tens first, always: a student learns an order only if there is one.")
-        if products != f"{tens}+{ones}":
-            raise Wrong(told + f"the second part is the two partial products, {tens}+{ones}. (hint 1)")
-        if answer != str(a * b):
-            raise Wrong(told + f"the third part is the bare answer, {a * b}. (hint 1)")
+        shown = "+".join(expected[0])
+        if sorted(came[0]) == sorted(expected[0]):
+            if came[0] != expected[0]:
+                raise Wrong(
+                    told + "put the highest place first, always: a student learns an order only if there is one."
+                )
+        elif sorted(came[0]) == sorted(each for each, part in zip(expected[0], parts) if part):
+            raise Wrong(
+                told + f"keep the parts that are 0, {shown}: one form for all problems is learned sooner. (hint 2)"
+            )
+        else:
+            raise Wrong(told + f"split {b} into its places, one part a digit: {shown}. (hint 1)")
+        if len(came) == 1 or came[1] != expected[1]:
+            raise Wrong(told + f"after the split come the products, {'+'.join(expected[1])}. (hint 1)")
+        if came == [*expected[:2], expected[-1]]:
+            raise Wrong(
+                told + f"{len(parts)} numbers are added at once. Add the first two, write down the rest, and again: "
+                f"{'='.join('+'.join(each) for each in expected[1:])}. (hint 3)"
+            )
+        raise Wrong(
+            told
+            + f"from the products on {'='.join('+'.join(each) for each in expected[1:])} was expected: the first two "
+            "are added, the others stay. (hint 3)"
+        )
 
 
 def check_keep(keep):
@@ -172,59 +197,176 @@ def check_bug(bad_digit):
         )
 
 
-def check_price(accuracy_per_token):
-    """7.4: what a token of reasoning buys."""
-    accuracy_per_token = unchanged(accuracy_per_token)
-    longer, shorter = (20, 30), (3, 6)
-    for share, base_share, ends, base_ends in (
-        (0.9, 0.25, longer, shorter),
-        (0.7, 0.4, longer, shorter),
-        (0.3, 0.8, longer, shorter),  # reasoning made it worse
-        (0.8, 0.4, shorter, longer),  # the student that reasons is brief
-        (0.2, 0.6, shorter, longer),
-        (0.5, None, longer, shorter),  # neither better nor worse
+# --- 7.4: which data set to buy ---------------------------------------------------------------------------------------
+
+OFFERS = {  # what an offer is called, and its recorded runs: at equal steps and at equal tokens
+    "answers": ("answer", "answer, equal tokens"),
+    "worked steps": ("steps",),
+    "mistakes shown": ("mistake", "mistake, equal steps"),
+    "checked": ("verified", "verified, equal steps"),
+}
+
+
+def offers():
+    """Recorded runs of four kinds of text, as exercise 7.4 gets them."""
+    table, found = results.load("lesson07-arms"), {}
+    for name, arms in OFFERS.items():
+        each = {metric: [results.per_seed(table, metric, arm) for arm in arms]
+                for metric in ("accuracy", "tokens", "tokens learned", "steps")}  # fmt: skip
+        runs = [
+            {"examples": round(steps.mean()) * BATCH, "right": right.tolist()}
+            for steps, right in zip(each["steps"], each["accuracy"])
+        ]
+        found[name] = {
+            "tokens": round(float(each["tokens learned"][-1].mean()) / runs[-1]["examples"], 1),
+            "answer": round(float(each["tokens"][-1].mean()), 1),
+            "runs": runs,
+        }
+    return found
+
+
+def show_offers():
+    """Print the offers, a run a line."""
+    print(f"{'text':16}{'tokens':>7}{'writes':>8}{'examples':>10}   right (%), five seeds")
+    for name, offer in offers().items():
+        for run in offer["runs"]:
+            right = "".join(f"{100 * share:6.1f}" for share in run["right"])
+            print(f"{name:16}{offer['tokens']:7.1f}{offer['answer']:8.1f}{run['examples']:10,}   {right}")
+
+
+def _choice(offers, learn, write, pick=np.mean):
+    """The reference of 7.4, step by step: the best affordable run of each offer, who leads, who is level, who is bought."""
+    best = {}
+    for name, offer in offers.items():
+        affordable = [run["right"] for run in offer["runs"] if run["examples"] * offer["tokens"] <= learn]
+        if affordable and offer["answer"] <= write:
+            best[name] = np.array(max(affordable, key=pick))
+    leader = max(best, key=lambda name: best[name].mean())
+    level = [name for name in best if name == leader or (best[name] >= best[leader]).any()]
+    return best, leader, level, min(level, key=lambda name: offers[name]["answer"])
+
+
+def _offer(rng, tokens, answer, *runs):
+    """An offer; runs are (examples, mean accuracy in %), with seeds scattered less than a point about it."""
+    return {
+        "tokens": tokens,
+        "answer": answer,
+        "runs": [
+            {"examples": examples, "right": [(mean + rng.randrange(-80, 81) / 100) / 100 for _ in range(5)]}
+            for examples, mean in runs
+        ],
+    }
+
+
+def _crossed(rng, offer, other):
+    """Give an offer's best run the seeds of another's, a little lower but for one seed that is higher."""
+    higher = max(other["runs"], key=lambda run: np.mean(run["right"]))["right"]
+    place = rng.randrange(5)
+    right = [share + (0.01 if seed == place else -0.02) for seed, share in enumerate(higher)]
+    max(offer["runs"], key=lambda run: np.mean(run["right"]))["right"] = right
+
+
+def _markets(rng):
+    """Offers and budgets, each with a name of what decides there."""
+    short, middle, long = ("bare", "steps", "checked")
+    for case in (
+        "tokens learned",
+        "tokens written",
+        "level",
+        "clear",
+        "longest is not best",
+        "always ahead",
+        "exactly",
     ):
-        rng = _rng()
-        count = rng.randrange(30, 60)
-        right = [rng.random() < share for _ in range(count)]
-        base_right = (
-            rng.sample(right, count) if base_share is None else [rng.random() < base_share for _ in range(count)]
+        base = rng.randrange(20, 40)
+        found = {
+            short: _offer(rng, 10, 5, (60_000, base), (180_000, base + 10)),
+            middle: _offer(rng, 30, 24, (20_000, base + 5), (64_000, base + 40)),
+            long: _offer(rng, 50, 45, (32_000, base + 20), (64_000, base + 50)),
+        }
+        learn, write = 3_300_000, 60
+        if case == "tokens learned":
+            learn = rng.choice([1_500_000, 2_000_000])
+        elif case == "tokens written":
+            write = rng.choice([10, 30])
+        elif case == "level":
+            _crossed(rng, found[middle], found[long])
+            found["second steps"] = _offer(rng, 31, 23, (64_000, base + 30))
+        elif case == "always ahead":  # though the two ranges overlap
+            right = [(base + 50 + shift) / 100 for shift in rng.sample([-3, -1.5, 0, 1.5, 3], 5)]
+            found[long]["runs"][1]["right"] = right
+            found[middle]["runs"][1]["right"] = [share - 0.01 for share in right]
+        elif case == "longest is not best":
+            found[long]["runs"].append({"examples": 65_000, "right": [base / 100] * 5})
+        elif case == "exactly":
+            learn, write = 64_000 * 50, 45
+        yield case, dict(rng.sample(list(found.items()), len(found))), learn, write
+
+
+def check_buy(buy):
+    """7.4: which data set to buy for a budget of tokens to learn from and of tokens to write."""
+    buy, rng = unchanged(buy), _rng()
+    for _ in range(4):
+        for _, market, learn, write in _markets(rng):
+            best, leader, level, name = _choice(market, learn, write)
+            expected = (name, "clear" if len(level) == 1 else "level")
+            answer = buy(copy.deepcopy(market), learn, write)
+            try:
+                got, reason = answer
+            except (TypeError, ValueError):
+                raise Wrong(f"(name, reason) was expected, and this came: {answer!r:.80}.") from None
+            if (got, reason) == expected:
+                continue
+            told = f"With {learn:,} tokens to learn from and {write} to write, {expected} was expected, and {answer!r:.60} came. "
+            _explain(market, learn, write, got, reason, told)
+
+
+def _explain(market, learn, write, got, reason, told):
+    """Raise `Wrong` with the mistake that leads to an offer and a reason."""
+    best, leader, level, name = _choice(market, learn, write)
+    if not isinstance(got, str) or got not in market:
+        raise Wrong(told + "The name is one of the keys of offers.")
+    offer = market[got]
+    if offer["answer"] > write:
+        raise Wrong(told + f"{got!r} writes {offer['answer']} tokens a query: too many. (hint 1)")
+    if got not in best:
+        least = min(run["examples"] for run in offer["runs"]) * offer["tokens"]
+        raise Wrong(
+            told + f"{got!r} takes {least:,} tokens for its shortest run: a run costs examples times tokens. (hint 1)"
         )
-        tokens, base_tokens = ([rng.randrange(*each) for _ in range(count)] for each in (ends, base_ends))
-        gain, more = sum(right) - sum(base_right), sum(tokens) - sum(base_tokens)
-        expected = gain / more
-        got = number(accuracy_per_token(list(right), list(tokens), list(base_right), list(base_tokens)))
-        if close(got, expected, 1e-6):
-            continue
-        told = (
-            f"Right {sum(right)} of {count} with {sum(tokens)} tokens, {sum(base_right)} with {sum(base_tokens)} without "
-            f"reasoning: {expected:.5f} was expected, and {got:.5f} came. "
-        )
-        if expected < 0 and (close(got, -expected, 1e-6) or got == 0):
+    if reason not in ("clear", "level"):
+        raise Wrong(told + 'The reason is "clear" or "level".')
+    if got == name:
+        seeds = f"{leader!r} is right on {_shares(best[leader])}"
+        if reason == "level":
             raise Wrong(
-                told
-                + "A token may cost accuracy, or save it: keep the sign, without abs and max, of gain and of tokens. "
-                "(hint 1)"
+                told + f"{seeds}, and no other affordable one passes it on any seed: its lead is clear. (hint 2)"
             )
-        if more < 0 and close(got, -expected, 1e-6):
-            raise Wrong(told + "Reasoning took fewer tokens here: keep the sign of the difference. (hint 1)")
-        each = sum((r - b) / (t - u) for r, b, t, u in zip(right, base_right, tokens, base_tokens)) / count
-        only = sum(r > b for r, b in zip(right, base_right)) / more
-        mistakes = [
-            (sum(right) / sum(tokens), "That is accuracy over tokens of one student: subtract the other's, above and below. (hint 1)"),
-            (gain / sum(tokens), "You divide by all tokens: only the additional ones bought the gain. (hint 1)"),
-            (gain / sum(base_tokens), "You divide by the other student's tokens: only the additional ones bought the gain. (hint 1)"),
-            (sum(right) / sum(tokens) - sum(base_right) / sum(base_tokens), "That is a difference of two ratios: the gain divided by the additional tokens was asked. (hint 1)"),
-            (each, "That is the mean of ratios, problem by problem: take the means first, then divide. (hint 2)"),
-            (only, "You count the problems that were won; those that were lost count against them. (hint 1)"),
-            (100 * expected, "That is in points: leave it a share."),
-            (gain / (more / count), "You divide a count by a mean: take the mean of both. (hint 2)"),
-            ((sum(right) / max(sum(base_right), 1) - 1) * count / more, "You take the gain relative to the other student's accuracy: a difference of shares was asked. (hint 1)"),
-        ]  # fmt: skip
-        if gain:
-            mistakes.append((1 / expected, "That is tokens a unit of accuracy: turn it over."))
-        why = "Mean of right less mean of base_right, over mean of tokens less mean of base_tokens. (hints 1 and 2)"
-        raise Wrong(told + nearest(got, mistakes, why, 1e-6))
+        other = next(each for each in level if each != leader)
+        raise Wrong(told + f"{seeds}, {other!r} on {_shares(best[other])}: not ahead on every seed. (hint 2)")
+    lengths = {id(run["right"]): run["examples"] for each in market.values() for run in each["runs"]}
+    longest = _choice(market, learn, write, pick=lambda right: lengths[id(right)])
+    if got == longest[-1] and any(longest[0][each].mean() < best[each].mean() for each in best):
+        raise Wrong(told + "Take each offer's best affordable run, and not its longest or its last. (hint 1)")
+    if got == _choice(market, float("inf"), write)[-1]:
+        raise Wrong(told + f"{got!r} is best at a length that the budget does not pay: examples times tokens. (hint 1)")
+    if got == leader:
+        raise Wrong(
+            told
+            + f"{got!r} has the best mean, and {name!r} is level with it, for it is not behind on every seed, and writes "
+            f"{market[name]['answer']} tokens for {offer['answer']}. (hint 3)"
+        )
+    if got not in level and offer["answer"] < market[name]["answer"]:
+        raise Wrong(told + f"{got!r} writes fewer tokens, but {leader!r} is ahead of it on every seed. (hint 3)")
+    raise Wrong(
+        told
+        + f"The best runs that can be paid: {', '.join(f'{each} {100 * best[each].mean():.1f}%' for each in best)}. "
+        "(hint 1)"
+    )
+
+
+def _shares(right):
+    return ", ".join(f"{100 * share:.1f}" for share in right) + "%"
 
 
 def check_self_check(judge):
@@ -247,10 +389,10 @@ def check_self_check(judge):
                 precision, recall = got
             except (TypeError, ValueError):
                 raise Wrong(f"A pair (precision, recall) was expected, and this came: {got!r}") from None
-        except ZeroDivisionError:
+        except (ZeroDivisionError, statistics.StatisticsError):
             group = "first answer was wrong" if any(flagged) else "answer was rejected"
             raise Wrong(
-                f"Of {len(rows)} rows like {rows[0]!r}, no {group}, and your code divides by zero: where the group is empty, "
+                f"Of {len(rows)} rows like {rows[0]!r}, no {group}, and your code takes the mean of nothing: where the group is empty, "
                 "return None. (hint 2)"
             ) from None
         if _same(precision, expected[0]) and _same(recall, expected[1]):
@@ -298,6 +440,6 @@ CHECKS = {
     "7.1": check_trace,
     "7.2": check_keep,
     "7.3": check_bug,
-    "7.4": check_price,
+    "7.4": check_buy,
     "7.5": check_self_check,
 }

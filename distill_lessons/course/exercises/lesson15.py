@@ -193,7 +193,30 @@ def _fresh(rng, trap):
         sizes = [each["weights"] + each["words"] for each in made]
         near = [abs(size / limits[0] - 1) for size in sizes] + [abs(each["ms"] / limits[1] - 1) for each in made]
         near += [abs(100 * each["behind"][1] + limits[2]) / 2 for each in made] + list(np.abs(np.diff(np.sort(sizes))))
-        if min(near) > 0.05 and right != _mistaken(trap, made, *limits) and (trap == "anybody") == (right == NOBODY):
+        nobody = trap in ("anybody", "disk")
+        if min(near) > 0.05 and right != _mistaken(trap, made, *limits) and nobody == (right == NOBODY):
+            return made, *limits
+
+
+def _at_limit(rng, which):
+    """Options and limits where the student to name stands exactly at one limit: "at most" lets it in.
+
+    All three numbers are exact in binary, so that no rounding decides: whole kilobytes, the same milliseconds, and
+    64ths of a share.
+    """
+    while True:
+        made, *limits = _fresh(rng, "estimate")
+        right = _fitting(made, *limits)
+        own = next(each for each in made if each["name"] == right)
+        if which == "kilobytes":
+            limits[0] = own["weights"] + own["words"]
+        elif which == "milliseconds":
+            limits[1] = own["ms"]
+        else:
+            low = -int(rng.integers(1, 4)) / 64
+            own["behind"], limits[2] = (low + 0.01, low, low + 0.02), -100 * low
+        others = [100 * each["behind"][1] + limits[2] for each in made if each is not own]
+        if _fitting(made, *limits) == right and min(map(abs, others)) > 0.1:
             return made, *limits
 
 
@@ -204,6 +227,9 @@ def _mistaken(trap, options, kilobytes, milliseconds, points):
         return _fitting(options, *limits, by=0)
     if trap == "words":
         return _fitting(options, *limits, words=False)
+    if trap == "disk":  # the words count when sizes are compared, and not against the limit
+        fits = [each for each in options if each["weights"] <= kilobytes]
+        return _fitting(fits, *limits, limits="m")
     if trap == "slow":
         return _fitting(options, *limits, limits="k")
     if trap in ("largest", "anybody"):
@@ -212,11 +238,21 @@ def _mistaken(trap, options, kilobytes, milliseconds, points):
     raise ValueError(trap)
 
 
-TRAPS = ("estimate", "words", "slow", "largest", "anybody")
+TRAPS = ("estimate", "words", "disk", "slow", "largest", "anybody")
+LIMITS = ("kilobytes", "milliseconds", "points")
 
 
 def _fault(options, answer, right, kilobytes, milliseconds, points):
     """What is wrong with the student that was named."""
+    strict = [
+        each
+        for each in options
+        if each["weights"] + each["words"] != kilobytes
+        and each["ms"] != milliseconds
+        and 100 * each["behind"][1] != -points
+    ]
+    if len(strict) < len(options) and answer == _fitting(strict, kilobytes, milliseconds, points):
+        return f"{right!r} stands exactly at a limit, and 'at most' lets it in: <= and >=, not < and >."
     if answer == NOBODY:
         return "That one is within every limit: points are hundredths of a share. (hint 2)"
     given = next(each for each in options if each["name"] == answer)
@@ -236,12 +272,17 @@ def check_fits(fits):
     fits, rng = unchanged(fits), _rng()
     cases = [_fresh(rng, trap) for trap in TRAPS for _ in range(3)]
     cases += [(students(), 100.0, 1.0, 3.0), (students(), 400.0, 1.0, 2.0), (students(), 20.0, 1.0, 1.0)]
-    for place in rng.permutation(len(cases)):
-        options, *limits = cases[place]
+    edges = [_at_limit(rng, which) for which in LIMITS for _ in range(2)]  # last: other mistakes are named before
+    for options, *limits in [*(cases[place] for place in rng.permutation(len(cases))), *edges]:
         right = _fitting(options, *limits)
         answer = fits(copy.deepcopy(options), *limits)
         names = [NOBODY, *(each["name"] for each in options)]
-        if not isinstance(answer, str) or answer not in names:
+        if isinstance(answer, str) and answer not in names:
+            raise Wrong(
+                f"{answer!r} is no student of this list, which has {', '.join(names[1:])}: choose among the `students` that "
+                f"are handed in, new ones at every call, or say {NOBODY!r}."
+            )
+        if not isinstance(answer, str):
             raise Wrong(f"A student's name or {NOBODY!r} was expected, and this came: {answer!r:.60}.")
         if answer == right:
             continue
@@ -434,6 +475,12 @@ def _speeds(rate, draft_ms, pass_ms, tokens=_tokens):
     return [1000 * tokens(rate, n) / (n * draft_ms + pass_ms[n]) for n in range(len(pass_ms))]
 
 
+def _climbed(speeds):
+    """(length, tokens a second) just before the first length that is slower than the one before."""
+    length = next((n for n in range(len(speeds) - 1) if speeds[n + 1] < speeds[n]), len(speeds) - 1)
+    return length, speeds[length]
+
+
 def _cases(rng):
     """(rate, draft_ms, pass_ms) of every kind: no draft pays, a middling one does, the longest does; 0 and 1 among rates."""
     first = rng.uniform(30, 60)
@@ -445,6 +492,9 @@ def _cases(rng):
     yield 1.0, first * 0.1, steep.tolist()
     jump = np.where(np.arange(LONGEST + 1) < 4, first, 1.9 * first)  # a pass of five tokens needs another kernel
     yield 0.8, first * 0.08, jump.tolist()
+    # Two jumps: from either end the next length is slower, and the best stands between.
+    jumps = first * np.array([1.0] * 2 + [rng.uniform(1.55, 1.65)] * 5 + [2.6] * 2)
+    yield rng.uniform(0.88, 0.92), first * 0.05, jumps.tolist()
     for _ in range(6):
         slope = rng.uniform(0, 0.15)
         yield (
@@ -482,6 +532,7 @@ def check_plan(plan):
         drafted = _speeds(rate, draft_ms, pass_ms)
         found += [
             ((1 + int(np.argmax(drafted[1:])), max(drafted[1:])), "Length 0, no draft, is a choice too. (hint 3)"),
+            (_climbed(drafted), "It stops at the first that is slower: the fastest may lie beyond a jump. (hint 3)"),
             ((len(pass_ms) - 1, drafted[-1]), "The longest draft is not the fastest. (hint 3)"),
             ((int(np.argmin(drafted)), min(drafted)), "That is the slowest."),
             ((length, speed / drafted[0]), "That is how many times faster: tokens a second were asked for."),
