@@ -103,7 +103,7 @@ def test_without_replay_only_what_came_is_learned(short, monkeypatch):
         new = updates[0][:8]
         assert all(places[:8] == new and set(places[8:]) <= known and len(places) == 104 for places in updates)
         known |= set(new)
-    assert share == 0.25
+    assert share == 0.25 and len({place for places in seen for place in places[8:]}) > 0.8 * len(known)
 
 
 def test_looks_come_before_a_batch_is_learned_and_eight_times_a_part(short):
