@@ -484,6 +484,10 @@ def thought(setting, table, metric, arm, other=None, **more):
     )
 
 
+ABLE = (Premise("the teacher is right nine times in ten", thought("multiplication", "lesson07-arms", "accuracy", "teacher",
+                                                                 least=0.9)),)  # fmt: skip
+
+
 def worked(setting, metric, arm, other=None, table="lesson07-steps", **more):
     """A test on worked steps or explanations, of at least five points, with all arms at rates of one grid."""
     plain = {"least": 0.05, "why": POINTS_5, "rates": f"{table}-rates"}
@@ -524,6 +528,8 @@ THOUGHT = (
                    premises=(ANSWERS,)),
             worked("multiplication, a teacher's own steps, three digits by two, never trained on", "three digits", "free",
                    "answer, equal tokens", premises=(learned("the teacher gets", "teacher", metric="three digits"),)),
+            thought("multiplication, 2,000 steps, equal tokens", "lesson07-arms", "accuracy", "teacher's steps",
+                    "answer, equal tokens", premises=ABLE),
             explained("word problems, a program's explanations, equal tokens", "accuracy", "explanation", "answer",
                       premises=(TOLD,)),
             thought("word problems, equal tokens", "lesson07-words", "seen accuracy", "explanation", "answer, equal tokens",
@@ -541,6 +547,8 @@ THOUGHT = (
                 "free", "answer, equal tokens",
                 premises=(OWN, room("with no carry steps get", "free", metric="no carry"))),),
         (
+            thought("multiplication, 2,000 steps, two or more carries against none", "lesson07-arms",
+                    "more carries minus none", "teacher's steps", "answer, equal tokens", premises=ABLE),
             explained("word problems, a program's explanations, four steps against one", "four steps minus one",
                       "explanation", "answer",
                       premises=(room("in one step explanations get", "explanation", explained, "accuracy, 1 steps"),)),
@@ -556,7 +564,10 @@ THOUGHT = (
         "07",
         (worked("multiplication, detailed against plain steps, tokens of 1,500 steps", "accuracy", "detailed", "steps",
                 premises=(STEPS, learned("detailed steps get", "detailed"))),),
-        note="At equal tokens a detailed trace is read about a third as often.",
+        (thought("multiplication, detailed against plain steps, tokens of 2,000 steps", "lesson07-arms", "accuracy",
+                 "detailed", "steps"),),
+        note="At equal tokens a detailed trace is read about a third as often, and more steps may turn this: with a third more "
+             "it was open.",
     ),
     Claim(
         "C13b",
@@ -565,6 +576,10 @@ THOUGHT = (
         "07",
         (worked("multiplication, 1,500 steps each", "accuracy", "mistake", "steps",
                 premises=(STEPS, learned("error analysis gets", "mistake"))),),
+        (
+            thought("multiplication, 2,000 steps each", "lesson07-arms", "accuracy", "mistake, equal steps", "steps"),
+            thought("multiplication, tokens of 2,000 steps", "lesson07-arms", "accuracy", "mistake", "steps"),
+        ),
     ),
     Claim(
         "C13c",
@@ -576,6 +591,8 @@ THOUGHT = (
         (
             worked("multiplication, 1,500 steps, the check mends its own first answer", "gain of the check", "verified",
                    premises=(learned("self-verification gets", "verified"),)),
+            thought("multiplication, 2,000 steps each", "lesson07-arms", "accuracy", "verified, equal steps", "steps"),
+            thought("multiplication, tokens of 2,000 steps", "lesson07-arms", "accuracy", "verified", "steps"),
         ),
     ),
     Claim(

@@ -330,8 +330,13 @@ def check_learn(learn):
 VERDICTS = ("better", "only by steps", "no")
 
 
-def _span(values):
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+def _t(values, p):
+    return stats.t.ppf(p, len(values) - 1)
+
+
+def _span(values, width=None, ddof=1):
+    """Mean ± width · s / √n; by default the 95% interval of Student's t."""
+    half = (width or _t(values, 0.975)) * values.std(ddof=ddof) / np.sqrt(len(values))
     return values.mean() - half, values.mean() + half
 
 
@@ -352,15 +357,6 @@ def _judged(right, seconds, ahead=_surely, rival=_rival):
     return "only by steps" if ahead(own, right["supervised"]) else "no"
 
 
-def _low(values, half, ddof=1):
-    """Lower end of mean ± half · s / √n."""
-    return values.mean() - half * values.std(ddof=ddof) / np.sqrt(len(values))
-
-
-def _t(values, p):
-    return stats.t.ppf(p, len(values) - 1)
-
-
 SHORTCUTS = (  # what is tempting and wrong: each has to be caught
     lambda right, seconds: _judged(
         right, seconds | {"supervised": 1e6 * seconds["supervised"]}
@@ -370,9 +366,9 @@ SHORTCUTS = (  # what is tempting and wrong: each has to be caught
     lambda right, seconds: _judged(
         right, seconds, lambda own, other: stats.ttest_ind(own, other).confidence_interval(0.95).low > 0
     ),
-    lambda right, seconds: _judged(right, seconds, lambda own, other: _low(own - other, 1.96) > 0),
-    lambda right, seconds: _judged(right, seconds, lambda own, other: _low(own - other, _t(own, 0.95)) > 0),
-    lambda right, seconds: _judged(right, seconds, lambda own, other: _low(own - other, _t(own, 0.975), 0) > 0),
+    lambda right, seconds: _judged(right, seconds, lambda own, other: _span(own - other, 1.96)[0] > 0),
+    lambda right, seconds: _judged(right, seconds, lambda own, other: _span(own - other, _t(own, 0.95))[0] > 0),
+    lambda right, seconds: _judged(right, seconds, lambda own, other: _span(own - other, ddof=0)[0] > 0),
     lambda right, seconds: _judged(
         right, seconds, rival=lambda each, own: min(each, key=lambda name: abs(each[name].mean() - own.mean()))
     ),
