@@ -25,7 +25,7 @@ TERMINAL := $(shell test -t 2 && echo yes)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(TERMINAL),--progress-bar on,--quiet)
 PIP_DOWNLOAD := $(BIN)/python -m pip --disable-pip-version-check download $(if $(TERMINAL),--progress-bar on,--quiet)
 
-.PHONY: setup demo test mutants lab results coder bench notebooks lint clean
+.PHONY: setup demo test odds mutants lab results coder bench notebooks lint clean
 
 setup: $(VENV)/.reviews
 
@@ -62,6 +62,11 @@ test: setup
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest tests --numprocesses 2 --dist worksteal
 	OMP_NUM_THREADS=1 DISTILL_THREADS=1 $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --numprocesses 2 --dist loadfile notebooks solutions
+
+# How often checks of exercises err, on drawn input; EXERCISES picks some: make odds EXERCISES="2.4 16" MINUTES=5
+EXERCISES ?=
+odds: setup
+	$(BIN)/python tools/odds.py $(if $(MINUTES),--minutes $(MINUTES)) $(EXERCISES)
 
 # JOBS at a time; WORDS picks bugs by name, file or tests: make mutants WORDS=losses
 JOBS ?= 2

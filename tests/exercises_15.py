@@ -363,7 +363,7 @@ def accept_only_where_refused(p, q, x):
 def accept_in_numpy(p, q, x):
     """Row by row along the cumulative rest, with numpy's own chance."""
     p, q, x = (np.asarray(each) for each in (p, q, x))
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(int(torch.randint(2**31, ())))
     rows = np.arange(len(x))
     kept = rng.random(len(x)) < np.minimum(1, p[rows, x] / q[rows, x])
     rest = np.maximum(p - q, 0) + 1e-15

@@ -23,6 +23,6 @@ def a_name_of_no_list(options, kilobytes, milliseconds, points):
     ],
 )
 def test_the_mistake_is_named(exercise, answer, told):
-    for _ in range(5):
-        line = exercises.verdict(exercise, answer)
+    for seed in range(5):
+        line = exercises.verdict(exercise, answer, seed)
         assert line.startswith(f"✗ {exercise} ") and told in line

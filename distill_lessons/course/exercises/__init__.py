@@ -56,8 +56,8 @@ def check(exercise: str, answer: Any) -> None:
     print(textwrap.fill(verdict(exercise, answer), 96, subsequent_indent="  ", break_on_hyphens=False))
 
 
-def verdict(exercise: str, answer: Any) -> str:
-    """What `check` prints, in one line."""
+def verdict(exercise: str, answer: Any, seed: int | None = None) -> str:
+    """What `check` prints, in one line. A check draws fresh input at every call; with a seed the same again."""
     checks = _checks(exercise)
     if checks is None:
         return f"✗ {exercise} There is no exercise {exercise}: give the number in the first line of the exercise's cell"
@@ -65,7 +65,7 @@ def verdict(exercise: str, answer: Any) -> str:
         return f"○ {exercise} not attempted yet"
     try:
         with torch.random.fork_rng():
-            torch.seed()  # fresh input at every call
+            torch.seed() if seed is None else torch.manual_seed(seed)
             checks[exercise](_Watched(answer) if callable(answer) else answer)
     except NotAttempted:
         return f"○ {exercise} not attempted yet"

@@ -191,7 +191,10 @@ LESSON_LABEL = 3  # the lesson finds a bias for this one
 def check_bias_for_share(find):
     """2.4: the bias of one logit with which a given share of the pictures is given that label."""
     find = unchanged(find)
-    for classes, scale, offset in ((10, 1.0, -4.0), (6, 1.5, 5.0), (10, 10.0, -45.0), (4, 1.0, -3.0)):
+    for classes, scale, offset in (
+        (10, 1.0, -4.0), (6, 1.5, 5.0), (10, 10.0, -45.0), (4, 1.0, -3.0),
+        (5, 0.2, -0.8), (7, 0.2, -0.6), (4, 0.2, -0.5), (9, 0.2, -0.3),  # here a tenth is many pictures
+    ):  # fmt: skip
         label = int((torch.randint(1, classes, ()) + LESSON_LABEL) % classes)  # any other
         pictures = int(torch.randint(300, 600, ()))
         logits = scale * torch.randn(pictures, classes)
@@ -201,7 +204,7 @@ def check_bias_for_share(find):
         moved = logits.clone()
         moved[:, label] += bias
         got = int((moved.argmax(-1) == label).sum())
-        if abs(got - count) > 1:
+        if abs(got - count) > 2:
             others = torch.cat([logits[:, :label], logits[:, label + 1 :]], dim=-1).amax(-1)
             needed = (others - logits[:, label]).sort().values
             right = ((needed[count - 1] + needed[count]) / 2).item()

@@ -216,6 +216,9 @@ def check_decide(decide):
         parts = {name: (q[p < RARE].sum().item(), p[q < RARE].sum().item()) for name, q in students.items()}
         costs = {name: made_up * extra + missing * lost for name, (extra, lost) in parts.items()}
         least = min(costs.values())
+        best = min(costs, key=costs.get)
+        if list(students)[0] == best:  # the first would do by chance otherwise
+            students = {**{name: q for name, q in students.items() if name != best}, best: students[best]}
         given = p.clone(), {name: q.clone() for name, q in students.items()}
         answer = decide(*given, made_up, missing)
         if not torch.equal(given[0], p) or any(
@@ -257,7 +260,6 @@ def check_decide(decide):
                 told + "Made up: the student's mass where p < 0.002. Missing: the teacher's where q < 0.002. (hint 1)"
             )
         if costs[name] > least + 1e-6:
-            best = min(costs, key=costs.get)
             most = " You took the dearest." if costs[name] >= max(costs.values()) else ""
             raise Wrong(told + f'that is right, but "{best}" costs {least:.3f}.{most} Compare all of them. (hint 3)')
 

@@ -166,7 +166,7 @@ def check_tail_kl(tail_kl):
 
 def check_draws_needed(draws_needed):
     """4.3: the smallest number of draws whose standard error is small enough."""
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(int(torch.randint(2**31, ())))
     for p, error in (
         (0.02, 0.003),
         (0.3, 0.04),

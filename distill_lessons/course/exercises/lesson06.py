@@ -509,7 +509,7 @@ def _why_not(shown, prices, budget, least, bought, said, name):
 
 # --- 6.5: choose what to learn from -----------------------------------------------------------------------------------
 
-COUNT, RIGHT_SHARE, TRAININGS = 600, 0.6, 4
+COUNT, RIGHT_SHARE, TRAININGS = 600, 0.6, 4  # fixed seeds, rows in order: a choice has one score
 
 
 @functools.cache
@@ -555,7 +555,7 @@ def check_choose(choose):
     if rows.min() < 0 or rows.max() >= len(texts):
         raise Wrong(f"Row numbers go from 0 to {len(texts) - 1}, and {rows.min()} to {rows.max()} came.")
     places = order[rows]
-    got = float(np.mean([learned(places, seed) for seed in _rng().integers(10**6, size=TRAININGS).tolist()]))
+    got = float(np.mean([learned(np.sort(places), seed) for seed in range(TRAININGS)]))
     if got >= RIGHT_SHARE:
         return
     told = (

@@ -446,6 +446,7 @@ def check_pass_on(least_cost):
     cases.append(((1.0, 2.0, 50.0), [0.5, 0.7, 0.9, 0.9], [False, False, True, False]))  # all to the teacher
     cases.append(((1.0, 10.0, 50.0), [0.9] * 6, [False, False, True, True, True, True]))  # all, and no part of a tie
     cases.append(((1.0, 100.0, 10.0), [0.2, 0.4, 0.6], [False, True, True]))  # none
+    cases.append(((1.0, 10.0, 50.0), [0.61, 0.63, 0.67, 0.69], [False, False, True, True]))  # between a grid's steps
     for costs, sure, right in cases:
         _check_least(least_cost, costs, sure, right)
 

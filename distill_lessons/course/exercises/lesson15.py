@@ -300,7 +300,7 @@ def check_fits(fits):
 
 # --- 15.3: teach across modalities ------------------------------------------------------------------------------------
 
-MUST_READ = 0.45  # accuracy on test sentences to reach
+MUST_READ = 0.38  # accuracy on test sentences to reach; right answers come to 44 to 53%, few pairs to 30% at most
 ALONE = 100  # sentences without an image, and images without a sentence
 PAIRS = 900  # the seed of the teacher and its pairs, none of those recorded
 
