@@ -1,9 +1,9 @@
 """How often an exercise's check errs: a right answer refused, a wrong one let through. Over and over, on drawn input.
 
-    python tools/odds.py --minutes 20 [--part 1/2] [exercise ...]
+    python tools/odds.py --minutes 20 [exercise or lesson ...]
 
-Draw k seeds what the check draws, so a line of the outcome can be seen again: `--draw 17 16.1`. Cheap answers are asked
-up to --draws times, dear ones as often as the time allows.
+Draw k is what `verdict` draws from seed k, so an outcome can be seen again: `--draw 17 16.1`. Answers are asked in turns of
+five seconds: cheap ones up to --draws times, dear ones as often as the time allows. Ends with 1 if a check erred.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,60 +20,69 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests")]
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+sys.path.insert(0, str(TESTS))
 
 from distill_lessons.course import exercises  # noqa: E402
 
 
-def answers(wanted):
-    """(exercise, answer, whether it is right) of every exercise whose number begins as wanted."""
-    for path in sorted((ROOT / "tests").glob("exercises_*.py")):
+def answers(wanted: Sequence[str] = ()) -> Iterator[tuple[str, object, bool]]:
+    """(exercise, answer, whether it is right), of all exercises or of those wanted: "16.1", or a lesson, "16"."""
+    for path in sorted(TESTS.glob("exercises_*.py")):
         module = importlib.import_module(path.stem)
         for exercise, right in module.RIGHT.items():
-            if not wanted or any(exercise == each or exercise.startswith(f"{each}.") for each in wanted):
+            if not wanted or exercise in wanted or exercise.split(".")[0] in wanted:
                 for answer in [right, *getattr(module, "ALSO_RIGHT", {}).get(exercise, [])]:
                     yield exercise, answer, True
                 for answer in module.WRONG[exercise]:
                     yield exercise, answer, False
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("exercises", nargs="*", help="exercises or lessons, as 16.1 or 16; all if none")
-    parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--draws", type=int, default=200, help="at most, of each answer")
-    parser.add_argument("--draw", type=int, help="only this one, and say each verdict")
-    parser.add_argument("--part", default="1/1", help="2/3: the second of three equal parts")
-    about = parser.parse_args()
-    torch.set_num_threads(1)
-    part, parts = map(int, about.part.split("/"))
-    every = list(answers(about.exercises))[part - 1 :: parts]
-    if about.draw is not None:
-        for exercise, answer, right in every:
-            print("right" if right else "wrong", answer.__name__, exercises.verdict(exercise, answer, about.draw))
-        return
+def measure(every: Sequence[tuple[str, object, bool]], minutes: float, draws: int, say: Callable = print) -> Counter:
+    """Asks each answer up to so many times and says where its check erred.
+
+    Returns:
+        place in ``every`` to the number of errors.
+    """
     begun = time.monotonic()
-    count, spent = Counter(), Counter()
+    count, spent, erred = Counter(), Counter(), Counter()
     live = set(range(len(every)))
-    while live and time.monotonic() - begun < 60 * about.minutes:
-        place = min(live, key=lambda each: (spent[each] // 5, count[each]))  # turns of five seconds
+    while live and time.monotonic() - begun < 60 * minutes:
+        place = min(live, key=lambda each: (spent[each] // 5, count[each]))
         exercise, answer, right = every[place]
         started = time.monotonic()
         line = exercises.verdict(exercise, answer, count[place])
         spent[place] += time.monotonic() - started
         if line.startswith("✓") != right:
-            name = getattr(answer, "__name__", repr(answer))
-            kind = "REFUSED, though right:" if right else "LET THROUGH, though wrong:"
-            print(f"{kind} {exercise} {name}, draw {count[place]}: {line}", flush=True)
+            erred[place] += 1
+            said = "refused, though right:" if right else "let through, though wrong:"
+            say(f"{said} {getattr(answer, '__name__', answer)}, draw {count[place]}: {line}")
         count[place] += 1
-        if count[place] == about.draws:
+        if count[place] == draws:
             live.discard(place)
-    few = sorted((count[place], exercise) for place, (exercise, _, _) in enumerate(every))
-    print(
-        f"{sum(count.values()):,} verdicts on {len(every)} answers, from {few[0][0]} ({few[0][1]}) to {few[-1][0]} each"
-    )
+    fewest = min(range(len(every)), key=lambda each: count[each])
+    say(f"{count.total():,} verdicts on {len(every)} answers, at least {count[fewest]} on each (fewest: "
+        f"{every[fewest][0]}), {erred.total()} wrong")  # fmt: skip
+    return erred
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("exercises", nargs="*", help="exercises or lessons, as 16.1 or 16; all if none")
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--draws", type=int, default=200, help="at most, of each answer")
+    parser.add_argument("--draw", type=int, help="only this one, and say each verdict")
+    about = parser.parse_args()
+    torch.set_num_threads(1)
+    every = list(answers(about.exercises))
+    if not every:
+        parser.error(f"there is no exercise {' or '.join(about.exercises)}: give one as 16.1, or a lesson as 16")
+    if about.draw is None:
+        return int(measure(every, about.minutes, about.draws).total() > 0)
+    for exercise, answer, right in every:
+        print("right" if right else "wrong", answer.__name__, exercises.verdict(exercise, answer, about.draw))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
