@@ -20,6 +20,7 @@ import torch
 
 from distill_lessons import runtime
 from distill_lessons.course import exercises
+from distill_lessons.course.exercises import lesson06, lesson16
 
 ROOT = runtime.REPOSITORY
 LESSONS = sorted(path.stem.removeprefix("exercises_") for path in Path(__file__).parent.glob("exercises_*.py"))
@@ -78,6 +79,40 @@ def test_wrong_answers_are_refused_with_help(exercise, answer):
         assert line.startswith(f"✗ {exercise} ")
         assert len(line) > 40
         assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "exercise, name, seed, right",
+    [
+        ("2.4", "bias_to_a_tenth", 42, False),
+        ("2.4", "bias_to_a_tenth", 174, False),
+        ("2.4", "bias_in_a_loop", 148, True),
+        ("3.2", "decide_first", 178, False),
+        ("14.6", "least_cost_on_a_grid", 49, False),
+        ("14.6", "least_cost_on_a_grid", 187, False),
+    ],
+)
+def test_draws_on_which_a_check_once_erred(exercise, name, seed, right):
+    answer = getattr(ANSWERS[exercise.split(".")[0].zfill(2)], name)
+    assert exercises.verdict(exercise, answer, seed).startswith("✓" if right else "✗")
+
+
+def test_a_choice_of_sentences_has_one_score_in_6_5(monkeypatch):
+    """Whatever is drawn: the same students, on the same rows in the same order."""
+    asked = []
+    monkeypatch.setattr(lesson06, "learned", lambda rows, seed: asked.append((seed, rows.tolist())) or 0.5)
+    for seed in (0, 1):
+        exercises.verdict("6.5", lambda texts, positive, said: np.argsort([-len(text) for text in texts])[:600], seed)
+    assert len(asked) == 2 * lesson06.TRAININGS
+    assert [at for at, _ in asked] == 2 * list(range(lesson06.TRAININGS))
+    assert all(rows == sorted(rows) for _, rows in asked)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_words_answer_few_of_the_texts_of_16_1(tmp_path, seed):
+    """So that a student of that rule stays far below the 85% that are asked for."""
+    lines = (lesson16.colleague(tmp_path, seed) / "texts.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert 0 < sum(bool({"bato", "gira"} & set(line.split(";")[0].split())) for line in lines) < 0.05 * len(lines)
 
 
 @pytest.mark.parametrize("exercise", [exercise for exercise, _ in RIGHT])
