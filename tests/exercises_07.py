@@ -178,6 +178,25 @@ def keep_skips_the_products(rows):
     return [row for row in rows if {value(row[2].split("=")[0]), value(row[2].split("=")[-1])} == {row[0] * row[1]}]
 
 
+def value_in_floats(expression):
+    return sum(prod(float(number) for number in term.split("*")) for term in expression.split("+"))
+
+
+def keep_in_floats(rows):
+    return [row for row in rows if {value_in_floats(part) for part in row[2].split("=")} == {float(row[0]) * row[1]}]
+
+
+def keep_in_floats_but_the_product(rows):
+    return [row for row in rows if {value_in_floats(part) for part in row[2].split("=")} == {row[0] * row[1]}]
+
+
+def keep_by_numpy(rows):
+    def worth(part):
+        return sum(np.prod(np.array(term.split("*"), dtype=np.int64)) for term in part.split("+"))
+
+    return [row for row in rows if all(worth(part) == row[0] * row[1] for part in row[2].split("="))]
+
+
 def keep_removes_in_place(rows):
     kept = keep(rows)
     rows[:] = kept
@@ -301,21 +320,28 @@ def mean(values):
     return sum(values) / len(values)
 
 
-def affordable(offers, learn, write):
+def affordable(offers, learn, write, pick=mean):
     """The best affordable run of each offer that writes few enough tokens."""
     found = {}
     for name, offer in offers.items():
         runs = [run["right"] for run in offer["runs"] if run["examples"] * offer["tokens"] <= learn]
         if runs and offer["answer"] <= write:
-            found[name] = max(runs, key=mean)
+            found[name] = max(runs, key=pick)
     return found
 
 
-def bought(offers, best, level=lambda mine, other: not all(x > y for x, y in zip(mine, other))):
+def level_by_seed(mine, other):
+    """Whether the second is not behind the first on every seed."""
+    return not all(x > y for x, y in zip(mine, other))
+
+
+def bought(offers, best, level=level_by_seed, lead=mean, price="answer"):
     """The offer and the reason, once it is known who can be paid and who is level."""
-    leader = max(best, key=lambda name: mean(best[name]))
+    if not best:
+        return None, "none"
+    leader = max(best, key=lambda name: lead(best[name]))
     names = [name for name in best if name == leader or level(best[leader], best[name])]
-    return min(names, key=lambda name: offers[name]["answer"]), "clear" if len(names) == 1 else "level"
+    return min(names, key=lambda name: offers[name][price]), "clear" if len(names) == 1 else "level"
 
 
 def buy(offers, learn, write):
@@ -324,6 +350,8 @@ def buy(offers, learn, write):
 
 def buy_in_order(offers, learn, write):
     best = affordable(offers, learn, write)
+    if not best:
+        return [None, "none"]
     names = sorted(best, key=lambda name: mean(best[name]), reverse=True)
     level = [names[0]]
     for name in names[1:]:
@@ -335,7 +363,9 @@ def buy_in_order(offers, learn, write):
 
 def buy_by_numpy(offers, learn, write):
     best = {name: np.array(right) for name, right in affordable(offers, learn, write).items()}
-    leader = max(best, key=lambda name: best[name].mean())
+    leader = max(best, key=lambda name: best[name].mean(), default=None)
+    if leader is None:
+        return None, "none"
     level = {name for name in best if (best[leader] - best[name]).min() <= 0}
     return min(level, key=lambda name: offers[name]["answer"]), "clear" if level == {leader} else "level"
 
@@ -370,7 +400,7 @@ def buy_the_best_mean(offers, learn, write):
 
 def buy_the_leader_though_level(offers, learn, write):
     best = affordable(offers, learn, write)
-    return max(best, key=lambda name: mean(best[name])), buy(offers, learn, write)[1]
+    return max(best, key=lambda name: mean(best[name]), default=None), buy(offers, learn, write)[1]
 
 
 def buy_the_shortest(offers, learn, write):
@@ -388,6 +418,56 @@ def buy_by_two_points(offers, learn, write):
 def buy_by_the_first_seed(offers, learn, write):
     best = {name: right[:1] for name, right in affordable(offers, learn, write).items()}
     return bought(offers, best)
+
+
+def buy_by_the_median(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write, statistics.median), lead=statistics.median)
+
+
+def buy_with_the_median_leading(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write), lead=statistics.median)
+
+
+def buy_runs_by_the_median(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write, statistics.median))
+
+
+def buy_with_the_best_seed_leading(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write), lead=max)
+
+
+def buy_runs_by_the_best_seed(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write, max))
+
+
+def buy_the_shortest_training_text(offers, learn, write):
+    return bought(offers, affordable(offers, learn, write), price="tokens")
+
+
+def buy_with_ties_behind(offers, learn, write):
+    best = affordable(offers, learn, write)
+    return bought(offers, best, level=lambda mine, other: any(y > x for x, y in zip(mine, other)))
+
+
+def buy_by_sorted_seeds(offers, learn, write):
+    best = affordable(offers, learn, write)
+    return bought(offers, best, level=lambda mine, other: level_by_seed(sorted(mine), sorted(other)))
+
+
+def buy_something_always(offers, learn, write):
+    best = affordable(offers, learn, write) or affordable(offers, 10**12, 10**6)
+    return bought(offers, best)
+
+
+def buy_stops_at_nothing(offers, learn, write):
+    best = affordable(offers, learn, write)
+    leader = max(best, key=lambda name: mean(best[name]))
+    return bought(offers, best) if leader else None
+
+
+def buy_none_clear(offers, learn, write):
+    name, reason = buy(offers, learn, write)
+    return name, "clear" if reason == "none" else reason
 
 
 def buy_always_clear(offers, learn, write):
@@ -498,7 +578,7 @@ RIGHT = {"7.1": trace, "7.2": keep, "7.3": bad_digit, "7.4": buy, "7.5": judge}
 
 ALSO_RIGHT = {
     "7.1": [trace_by_divmod, trace_by_hand],
-    "7.2": [keep_one_by_one, keep_by_eval, keep_in_a_loop],
+    "7.2": [keep_one_by_one, keep_by_eval, keep_in_a_loop, keep_by_numpy],
     "7.3": [bad_digit_of_the_first_false_product, bad_digit_by_numpy, bad_digit_by_any_false_step],
     "7.4": [buy_by_numpy, buy_in_order],
     "7.5": [judge_by_numpy, judge_one_by_one, lambda rows: list(judge(rows))],
@@ -524,6 +604,8 @@ WORDS = {  # wrong answers, and what the message must say
         trace_loses_a_carry: " is ",
     },
     "7.2": {
+        keep_in_floats: "Floats carry 16 digits",
+        keep_in_floats_but_the_product: "loats carry 16 digits",
         keep_skips_the_split: "the first part",
         keep_skips_the_products: "a step before is false",
         keep_removes_in_place: "changes the list",
@@ -561,6 +643,17 @@ WORDS = {  # wrong answers, and what the message must say
         buy_by_ranges: "",
         buy_by_two_points: "",
         buy_by_the_first_seed: "",
+        buy_by_the_median: "best median",
+        buy_with_the_median_leading: "best median",
+        buy_runs_by_the_median: "not the best median",
+        buy_with_the_best_seed_leading: "best single seed",
+        buy_runs_by_the_best_seed: "not the best single seed",
+        buy_the_shortest_training_text: "shortest training text",
+        buy_with_ties_behind: "A tie is not behind",
+        buy_by_sorted_seeds: "",
+        buy_something_always: "othing is affordable",
+        buy_stops_at_nothing: "your code stops with ValueError",
+        buy_none_clear: "othing is affordable",
         buy_always_clear: "not ahead on every seed",
         buy_name_alone: "(name, reason) was expected",
         buy_another_word: '"clear" or "level"',

@@ -1,6 +1,7 @@
 """Checks of lesson 07, chain of thought: write traces, filter them, find a bug, buy a data set, judge a self-check."""
 
 import copy
+import functools
 import random
 import statistics
 
@@ -78,6 +79,11 @@ def check_trace(trace):
         )
 
 
+def _unseen(value):
+    """1 or -1: what can be added to a whole number beyond 2^55 so that it stays the same float."""
+    return 1 if float(value + 1) == float(value) else -1
+
+
 def check_keep(keep):
     """7.2: keep a trace only if each of its equations is true and it answers the problem."""
     keep = unchanged(keep)
@@ -91,11 +97,15 @@ def check_keep(keep):
         "both wrong",
         "no steps",
         "wrong alone",
+        "large",
+        "large, wrong",
     ]
     kinds = 8 * kinds
     problems = rng.sample(pair.problems("train"), len(kinds))
     rows, good = [], []
     for (a, b), kind in zip(problems, kinds):
+        if kind.startswith("large"):  # a·b is beyond 2^56, where the next number is the same to a float, and below 2^63
+            a, b = (rng.randrange(300_000_000, 900_000_000) for _ in range(2))
         tens, ones = pair.partial_products(a, b)
         slip = rng.choice([-100, -10, 10, 100])
         text = {
@@ -107,9 +117,11 @@ def check_keep(keep):
             "both wrong": f"{a}*{b - b % 10}+{a}*{b % 10}={tens + slip}+{ones}={a * b + slip}",
             "no steps": str(a * b),
             "wrong alone": str(a * b + slip),
+            "large": pair.steps(a, b),
+            "large, wrong": f"{pair.steps(a, b).rpartition('=')[0]}={a * b + _unseen(a * b)}",
         }[kind]
         rows.append((a, b, text))
-        good.append(kind in ("right", "no steps"))
+        good.append(kind in ("right", "no steps", "large"))
     # A teacher is asked twice: for the same problem come other traces, and now and then the same one.
     again = [place for place, kind in enumerate(kinds) if kind == "right"][:4]
     rows += [(a, b, str(a * b)) for a, b, _ in (rows[place] for place in again[:2])] + [
@@ -132,13 +144,18 @@ def check_keep(keep):
         "wrong steps": "its answer is right, but a step before is false: look at every =, not only the last. (hint 1)",
         "wrong answer": "its last equation is false: a sum of right products must still be the answer. (hint 1)",
         "other problem": "its equations are true, but it answers another problem: the prompt belongs to them. (hint 2)",
+        "large, wrong": "its answer is off by one. Floats carry 16 digits and cannot see that: count in whole numbers.",
         "both wrong": "its first products do not add up to what was asked. (hint 1)",
     }
     for row, fine, kind in zip(rows, good, kinds):
         if row in got and not fine:
             raise Wrong(f"You keep {row}: {why[kind]}")
-    for row, fine in zip(rows, good):
+    for row, fine, kind in zip(rows, good, kinds):
         if fine and row not in got:
+            if kind == "large":
+                raise Wrong(
+                    f"You drop {row}, in which everything is true: floats carry 16 digits, count in whole numbers."
+                )
             if any(kept[:2] == row[:2] for kept in got):
                 raise Wrong(f"You drop {row}: another trace of {row[0]}*{row[1]} stays, and both are right. Keep both.")
             raise Wrong(
@@ -234,16 +251,52 @@ def show_offers():
             print(f"{name:16}{offer['tokens']:7.1f}{offer['answer']:8.1f}{run['examples']:10,}   {right}")
 
 
-def _choice(offers, learn, write, pick=np.mean):
-    """The reference of 7.4, step by step: the best affordable run of each offer, who leads, who is level, who is bought."""
+def _ahead(mine, other):
+    """Whether the first is ahead of the second on every seed."""
+    return bool((mine > other).all())
+
+
+def _choice(offers, learn, write, pick=np.mean, lead=np.mean, ahead=_ahead, price="answer"):
+    """The reference of 7.4, step by step: the best affordable run of each offer, who leads, who is level, who is bought.
+
+    `pick` and `lead` weigh a run's shares, `ahead` compares two of them, and `price` is what the cheapest is cheapest in:
+    with others the answer is one of the mistakes. Nothing affordable: no leader, and None is bought.
+    """
     best = {}
     for name, offer in offers.items():
         affordable = [run["right"] for run in offer["runs"] if run["examples"] * offer["tokens"] <= learn]
         if affordable and offer["answer"] <= write:
             best[name] = np.array(max(affordable, key=pick))
-    leader = max(best, key=lambda name: best[name].mean())
-    level = [name for name in best if name == leader or (best[name] >= best[leader]).any()]
-    return best, leader, level, min(level, key=lambda name: offers[name]["answer"])
+    if not best:
+        return best, None, [], None
+    leader = max(best, key=lambda name: lead(best[name]))
+    level = [name for name in best if name == leader or not ahead(best[leader], best[name])]
+    return best, leader, level, min(level, key=lambda name: offers[name][price])
+
+
+def _answer(leader, level, name):
+    """What `buy` returns."""
+    return name, "none" if leader is None else "clear" if len(level) == 1 else "level"
+
+
+MISTAKES = {  # by the case that is planted for it, in this order: how the mistake chooses, and its name
+    "prices": (
+        {"price": "tokens"},
+        "Buy what writes least a query, `answer`; you buy what has the shortest training text, `tokens`. (hint 3)",
+    ),
+    "tie": (
+        {"ahead": lambda mine, other: bool((mine >= other).all())},
+        "A tie is not behind: equal on one seed and behind on the others is level. (hint 2)",
+    ),
+    "crossed": (
+        {"ahead": lambda mine, other: _ahead(np.sort(mine), np.sort(other))},
+        "Compare the first seed with the first and so on, as they come; sorted, the pairs are lost. (hint 2)",
+    ),
+    "one seed leads": ({"lead": np.max}, "The leader has the best mean; yours has the best single seed."),
+    "median leads": ({"lead": np.median}, "The leader has the best mean; yours has the best median."),
+    "one seed picks": ({"pick": np.max}, "Of an offer's runs take the best mean, not the best single seed. (hint 1)"),
+    "median picks": ({"pick": np.median}, "Of an offer's runs take the best mean, not the best median. (hint 1)"),
+}
 
 
 def _offer(rng, tokens, answer, *runs):
@@ -303,14 +356,56 @@ def _markets(rng):
         yield case, dict(rng.sample(list(found.items()), len(found))), learn, write
 
 
+def _run(base, order, *points):
+    """A run whose seeds are right on so many points more than `base` percent, in an order."""
+    shares = [(base + point) / 100 for point in points]
+    return {"examples": 64_000, "right": [shares[place] for place in order]}
+
+
+def _planted(rng):
+    """Offers in which one of `MISTAKES` leads to another answer, as `_markets` yields them; and nothing affordable."""
+    for case in (*MISTAKES, "nothing"):
+        run = functools.partial(_run, rng.randrange(40, 60), rng.sample(range(5), 5))
+
+        flat, low, high = run(0, 0.2, -0.2, 0.1, -0.1), run(-5, -5.2, -4.8, -5.1, -4.9), run(5, 5.2, 4.8, 5.1, 4.9)
+        three, one = run(12, 12.2, 11.8, -30, -30.2), run(25, -10, -10.2, -9.8, -10.1)  # best median, best single seed
+        short, middle, long = [low], [flat], [run(-8, -8, -8, -8, -8)]
+        tokens = [10, 30, 50]
+        if case == "prices":
+            middle, long, tokens = [flat], [run(1, 1.2, -1, 1.1, 1.3)], [10, 55, 50]
+        elif case == "tie":
+            long = [run(0, 1.2, 1, 1.1, 1.3)]
+        elif case == "crossed":
+            middle, long = [run(8.5, 5.5, 2.5, -0.5, -3.5)], [run(-3, 9, 6, 3, 0)]
+        elif case in ("median leads", "one seed leads"):
+            long = [three if case == "median leads" else one]
+        elif case in ("median picks", "one seed picks"):
+            middle, long = [flat, three if case == "median picks" else one], [high]
+        found = {
+            name: {"tokens": paid, "answer": written, "runs": rng.sample(runs, len(runs))}
+            for name, paid, written, runs in zip(
+                ("bare", "steps", "checked"), tokens, (5, 24, 45), (short, middle, long)
+            )
+        }
+        learn, write = rng.choice([(100_000, 60), (3_600_000, 3)]) if case == "nothing" else (3_600_000, 60)
+        yield case, dict(rng.sample(list(found.items()), len(found))), learn, write
+
+
 def check_buy(buy):
     """7.4: which data set to buy for a budget of tokens to learn from and of tokens to write."""
     buy, rng = unchanged(buy), _rng()
     for _ in range(4):
-        for _, market, learn, write in _markets(rng):
-            best, leader, level, name = _choice(market, learn, write)
-            expected = (name, "clear" if len(level) == 1 else "level")
-            answer = buy(copy.deepcopy(market), learn, write)
+        for case, market, learn, write in (*_markets(rng), *_planted(rng)):
+            expected = _answer(*_choice(market, learn, write)[1:])
+            try:
+                answer = buy(copy.deepcopy(market), learn, write)
+            except (ValueError, IndexError, KeyError, StopIteration, TypeError) as error:
+                if case != "nothing":
+                    raise
+                raise Wrong(
+                    f"With {learn:,} tokens to learn from and {write} to write nothing is affordable, and your code stops with "
+                    f'{type(error).__name__}: return (None, "none").'
+                ) from None
             try:
                 got, reason = answer
             except (TypeError, ValueError):
@@ -318,6 +413,12 @@ def check_buy(buy):
             if (got, reason) == expected:
                 continue
             told = f"With {learn:,} tokens to learn from and {write} to write, {expected} was expected, and {answer!r:.60} came. "
+            if case in MISTAKES:
+                how, name = MISTAKES[case]
+                if (got, reason) == _answer(*_choice(market, learn, write, **how)[1:]):
+                    raise Wrong(told + name)
+            if case == "nothing":
+                raise Wrong(told + 'Nothing is affordable, and then the answer is (None, "none").')
             _explain(market, learn, write, got, reason, told)
 
 
