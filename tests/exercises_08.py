@@ -303,6 +303,36 @@ def read_with_lists(outputs, states, shuffled):
     return "keep" if reason == "meaning" else "drop", reason
 
 
+def read_at(limit, ddof=1):
+    def read(outputs, states, shuffled):
+        def clear(one, other):
+            gap = one - other
+            return gap.mean() > limit * gap.std(ddof=ddof) / len(gap) ** 0.5
+
+        if clear(outputs, states):
+            return "drop", "harm"
+        if not clear(states, outputs):
+            return "drop", "nothing seen"
+        return ("keep", "meaning") if clear(states, shuffled) else ("drop", "any target")
+
+    read.__name__ = f"read_at_{limit}_with_ddof_{ddof}"
+    return read
+
+
+def read_by_p(outputs, states, shuffled):
+    p = lambda a, b: stats.ttest_rel(a, b).pvalue  # noqa: E731
+    if p(states, outputs) > 0.05:
+        return "drop", "nothing seen"
+    if states.mean() < outputs.mean():
+        return "drop", "harm"
+    better = states.mean() > shuffled.mean() and p(states, shuffled) < 0.05
+    return ("keep", "meaning") if better else ("drop", "any target")
+
+
+def read_harm_at_any_loss(outputs, states, shuffled):
+    return ("drop", "harm") if states.mean() < outputs.mean() else read_control(outputs, states, shuffled)
+
+
 def read_means(outputs, states, shuffled):
     if states.mean() < outputs.mean():
         return "drop", "harm"
@@ -415,6 +445,32 @@ def diagnose_trusts_the_training_distance(log):
     return "moving teacher" if log["distance"][-1] < 0.006 else "sound"
 
 
+def diagnose_by_distance(log):
+    distance = log["distance"][-1]
+    limits = ((0.01, "moving teacher"), (0.035, "sound"), (0.12, "other sentences"))
+    return next((kind for limit, kind in limits if distance < limit), "cut off")
+
+
+def diagnose_by_distance_in_another_way(log):
+    distance = log["distance"][-1]
+    limits = ((0.012, "moving teacher"), (0.045, "sound"), (0.3, "other sentences"))
+    return next((kind for limit, kind in limits if distance < limit), "cut off")
+
+
+def diagnose_without_distance(log):
+    if log["pull"][-1] == 0:
+        return "cut off"
+    if log["held out"][-1] < 0.2:
+        return "sound"
+    return "moving teacher" if log["pull"][-1] < 0.02 else "other sentences"
+
+
+def diagnose_by_pull(log):
+    pull = log["pull"][-1]
+    limits = ((1e-9, "cut off"), (0.005, "moving teacher"), (0.03, "sound"))
+    return next((kind for limit, kind in limits if pull < limit), "other sentences")
+
+
 def diagnose_first_reading(log):
     return diagnose({name: readings[:1] for name, readings in log.items()})
 
@@ -511,6 +567,18 @@ def train_a_map_of_its_own(student, project, x, answers, states):
     return _trained(student, torch.nn.Linear(16, states.shape[1], bias=False), x, answers, states)
 
 
+def train_leaves_the_map(student, project, x, answers, states):
+    optimiser = torch.optim.Adam(student.parameters(), lr=1e-2)
+    for _ in range(500):
+        logits, own = student(x)
+        apart = (1 - F.cosine_similarity(project(own), states, dim=-1)).mean()
+        loss = F.cross_entropy(logits, answers) + 10 * apart
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return student
+
+
 def train_turned_answers(student, project, x, answers, states):
     return _trained(student, project, x, 1 - answers, states)
 
@@ -579,6 +647,12 @@ WRONG = {
         explained_left_over,
     ],
     "8.4": [
+        read_at(1.96),
+        read_at(2),
+        read_at(3),
+        read_at(2.5, ddof=0),
+        read_by_p,
+        read_harm_at_any_loss,
         read_means,
         read_without_control,
         read_control_alone,
@@ -596,6 +670,10 @@ WRONG = {
         diagnose_by_accuracy,
         diagnose_without_pull,
         diagnose_trusts_the_training_distance,
+        diagnose_by_distance,
+        diagnose_by_distance_in_another_way,
+        diagnose_without_distance,
+        diagnose_by_pull,
         diagnose_first_reading,
         diagnose_small_pull,
         diagnose_in_other_words,
@@ -609,6 +687,7 @@ WRONG = {
         train_too_short,
         train_too_fast,
         train_a_map_of_its_own,
+        train_leaves_the_map,
         train_turned_answers,
         train_hands_back_the_loss,
         train_changes_the_states,

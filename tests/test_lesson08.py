@@ -174,8 +174,31 @@ def test_what_was_stated():
     assert set(lesson.ARMS) < set(lesson.NAMES)
 
 
-@pytest.mark.parametrize("kind, doubtful, clear", [("sound", 0.19, 0.1), ("other sentences", 0.19, 0.3)])
+@pytest.mark.parametrize("kind, doubtful, clear", [("sound", 0.19, 0.1), ("other sentences", 0.3, 0.4)])
 def test_a_run_that_may_be_taken_for_another_is_not_asked_about(monkeypatch, kind, doubtful, clear):
-    drawn = iter([{"held out": [1.0, doubtful]}, {"held out": [1.0, clear]}])
+    drawn = iter({"distance": [1.0, 0.05], "held out": [1.0, held_out]} for held_out in (doubtful, clear))
     monkeypatch.setattr(exercise, "log_of", lambda *_: next(drawn))
     assert exercise._log_without_doubt(kind)["held out"][-1] == clear
+
+
+def test_no_single_reading_tells_the_runs_apart():
+    torch.manual_seed(0)
+    ends = [(kind, {name: readings[-1] for name, readings in log.items()}) for kind, log in exercise._runs()]
+    of = lambda kind, name: sorted(end[name] for found, end in ends if found == kind)  # noqa: E731
+    assert len(ends) == 7 and {kind for kind, _ in ends} == set(exercise.KINDS)
+    few, many = of("other sentences", "distance")
+    assert few < of("cut off", "distance")[0] < many
+    assert of("other sentences", "pull")[0] < of("moving teacher", "pull")[1]
+    assert of("moving teacher", "pull")[0] < of("other sentences", "pull")[1]
+
+
+def test_another_unit_of_the_inputs_changes_nothing_but_the_pull():
+    one, other = (exercise.log_of("other sentences", 3, unit=unit) for unit in (1.0, 20.0))
+    assert other["pull"] == pytest.approx([20 * pull for pull in one["pull"]])
+    assert one | {"pull": []} == other | {"pull": []}
+
+
+def test_arms_near_the_limit_are_at_the_standard_errors_asked_for():
+    outputs, states, shuffled = exercise._at((2.42, -6))
+    assert exercise._clear(states, outputs) == pytest.approx(2.42)
+    assert exercise._clear(states, shuffled) == pytest.approx(-6)

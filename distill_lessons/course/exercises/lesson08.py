@@ -1,6 +1,7 @@
 """Checks of lesson 08, feature distillation: layer map, state loss, projection, a control read, four logs, a training."""
 
 import copy
+import functools
 import operator
 
 import numpy as np
@@ -256,20 +257,41 @@ def _reason(outputs, states, shuffled):
 
 # Gains of states and of shuffled states over the outputs alone, in units of the noise between arms of one seed.
 GAINS = ((3, 0), (3, 1.2), (3, 3), (1.5, 1.5), (0, 0), (0, -3), (-3, -3), (-3, 0), (0, 3), (2.5, 4.5), (6, 3))
+# Standard errors of the gains on the outputs alone and on strangers' states, near the limit: 2.2 is not clear and 2.8 is, and
+# 2.42 becomes clear only where the deviation is taken with ddof=0 (8 to 12 seeds).
+NEAR_LIMIT = ((2.2, 6), (2.8, 6), (2.42, 6), (6, 2.2), (6, 2.8), (6, 2.42), (-2.2, 1), (-2.8, 1), (-2.42, 1))
+
+
+def _far_from_the_limit(gains):
+    """Three arms, drawn until no other sensible rule would decide otherwise: nothing lies near the limit."""
+    while True:
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        seeds = int(rng.integers(8, 13))
+        common = 0.7 + 0.03 * rng.standard_normal(seeds)  # what the seeds share: it cancels only in pairs
+        arms = [common + 0.004 * (gain + rng.standard_normal(seeds)) for gain in (0, *gains)]
+        if all(abs(abs(_clear(arms[1], other)) - CLEAR) > 0.7 for other in (arms[0], arms[2])):
+            return arms
+
+
+def _at(ratios):
+    """Three arms whose differences are exactly so many standard errors."""
+    rng = np.random.default_rng(int(torch.randint(2**31, ())))
+    seeds = int(rng.integers(8, 13))
+    states, others = 0.7 + 0.03 * rng.standard_normal(seeds), []
+    for ratio in ratios:
+        noise = rng.standard_normal(seeds)
+        noise = (noise - noise.mean()) / noise.std(ddof=1)
+        others.append(states - 0.006 * (noise + ratio / np.sqrt(seeds)))
+    return [others[0], states, others[1]]
 
 
 def check_read_control(read):
     """8.4: keep the states or drop them, and why, from accuracies over seeds."""
     read = unchanged(read)
-    for place in torch.randperm(len(GAINS)).tolist():
-        while True:  # until no other sensible rule would decide otherwise: nothing lies near the limit
-            rng = np.random.default_rng(int(torch.randint(2**31, ())))
-            seeds = int(rng.integers(8, 13))
-            common = 0.7 + 0.03 * rng.standard_normal(seeds)  # what the seeds share: it cancels only in pairs
-            arms = [common + 0.004 * (gain + rng.standard_normal(seeds)) for gain in (0, *GAINS[place])]
-            ratios = [_clear(arms[1], arms[0]), _clear(arms[1], arms[2])]
-            if all(abs(abs(ratio) - CLEAR) > 0.7 for ratio in ratios):
-                break
+    cases = [*(_far_from_the_limit(gains) for gains in GAINS), *(_at(ratios) for ratios in NEAR_LIMIT)]
+    for place in torch.randperm(len(cases)).tolist():
+        arms = cases[place]
+        ratios = [_clear(arms[1], arms[0]), _clear(arms[1], arms[2])]
         expected = _reason(*arms)
         answer = read(*(arm.copy() for arm in arms))
         try:
@@ -283,8 +305,8 @@ def check_read_control(read):
         if (decision, reason) == (REASONS[expected], expected):
             continue
         told = (
-            f"States gain {100 * (arms[1] - arms[0]).mean():+.2f} points on the outputs alone, {ratios[0]:.1f} standard errors of "
-            f"the paired difference, and {100 * (arms[1] - arms[2]).mean():+.2f} on shuffled ones, {ratios[1]:.1f} standard errors. "
+            f"States gain {100 * (arms[1] - arms[0]).mean():+.2f} points on the outputs alone, {ratios[0]:.2f} standard errors of "
+            f"the paired difference, and {100 * (arms[1] - arms[2]).mean():+.2f} on shuffled ones, {ratios[1]:.2f} standard errors. "
             f"You say {decision}, {reason}. "
         )
         if reason == expected:
@@ -295,6 +317,10 @@ def check_read_control(read):
             "any target": "Other sentences' states do as well: it is not what they mean. (hint 2)",
             "meaning": "They gain on both: subtract seed by seed, and divide by the error of the mean. (hint 1)",
         }[expected]
+        if place >= len(GAINS):
+            why += (
+                " Clear is more than 2.5 standard errors, the deviation taken with ddof=1: look at your limit. (hint 1)"
+            )
         raise Wrong(told + why)
 
 
@@ -335,16 +361,21 @@ def agreement(student, teacher, held_out):
 KINDS = ("sound", "cut off", "other sentences", "moving teacher")
 
 
+@functools.cache  # a third of a second each: who asks again waits less, and copies what is to be changed
 @runtime.threads(1)  # quicker than two for so small a net, and by far on a busy machine
-def log_of(kind: str, seed: int) -> dict[str, list[float]]:
+def log_of(kind: str, seed: int, count: int = 120, unit: float = 1.0) -> dict[str, list[float]]:
     """Six readings of a run of a kind, one every 40 steps.
 
+    Args:
+        count: of the training inputs.
+        unit: that the inputs are measured in. Inputs `unit` times as large, with first weights as much smaller, change nothing
+            but the gradient in these weights, which is `unit` times as large: so the size of a pull alone says little.
     Returns:
         ``distance`` on the training inputs, as the loss has it; on ``held out`` ones, to the teacher as it was; ``pull``, the
         norm of the distance's gradient in the student's weights; ``accuracy``, agreement with the teacher, held out.
     """
     generator = torch.Generator().manual_seed(seed)
-    teacher, x, held_out = world(generator)
+    teacher, x, held_out = world(generator, count)
     moving = copy.deepcopy(teacher)
     order = torch.randperm(len(x), generator=generator) if kind == "other sentences" else torch.arange(len(x))
     with torch.random.fork_rng():
@@ -369,7 +400,7 @@ def log_of(kind: str, seed: int) -> dict[str, list[float]]:
             pulled = torch.autograd.grad(distance, student.body.weight, retain_graph=True, allow_unused=True)[0]
             log["distance"].append(distance.item())
             log["held out"].append(apart(held_out, torch.arange(len(held_out)), teacher).item())
-            log["pull"].append(0.0 if pulled is None else pulled.norm().item())
+            log["pull"].append(0.0 if pulled is None else unit * pulled.norm().item())
             log["accuracy"].append(agreement(student, teacher, held_out))
         loss = F.cross_entropy(student(x)[0], answers) + distance
         optimiser.zero_grad()
@@ -379,8 +410,12 @@ def log_of(kind: str, seed: int) -> dict[str, list[float]]:
 
 
 def logs(seed: int = 0, letters: str = "CADB") -> dict[str, dict[str, list[float]]]:
-    """Four runs, one of each of KINDS, named by letters."""
-    return {letter: log_of(kind, seed + place) for place, (letter, kind) in enumerate(sorted(zip(letters, KINDS)))}
+    """Four runs, one of each of KINDS, named by letters; each in a unit of its own."""
+    units = 10 ** np.random.default_rng(seed).uniform(-1, 1, len(KINDS))
+    return {
+        letter: log_of(kind, seed + place, unit=units[place])
+        for place, (letter, kind) in enumerate(sorted(zip(letters, KINDS)))
+    }
 
 
 def show_logs(seed: int = 0) -> None:
@@ -389,31 +424,63 @@ def show_logs(seed: int = 0) -> None:
         print(letter, "  ".join(f"{name} {readings[-1]:.3f}" for name, readings in log.items()))
 
 
-def _log_without_doubt(kind):
-    """A run's log that leaves no doubt: a sound one ends near on new inputs, the others far off."""
+RUNS = 40  # seeds of each kind and size that a check draws from
+HELD_OUT = 0.15, 0.35  # a sound run's last distance on new inputs is below the one, that of the others above the other
+TOO_GOOD = 0.01  # the last training distance of a moving teacher is below
+LEARNED_BY_HEART = 0.04  # that of other sentences' states is above
+
+
+def _log_without_doubt(kind, count=120, unit=1.0, low=0.0, high=1.0):
+    """A run's log that leaves no doubt, near on new inputs or far, with its last training distance between two limits."""
     while True:
-        log = log_of(kind, int(torch.randint(10**6, ())))
-        if kind == "cut off" or (log["held out"][-1] < 0.15 if kind == "sound" else log["held out"][-1] > 0.25):
+        log = log_of(kind, int(torch.randint(RUNS, ())), count, unit)
+        distance, held_out = log["distance"][-1], log["held out"][-1]
+        sure = {
+            "sound": held_out < HELD_OUT[0],
+            "cut off": True,
+            "other sentences": held_out > HELD_OUT[1] and distance > LEARNED_BY_HEART,
+            "moving teacher": held_out > HELD_OUT[1] and distance < TOO_GOOD,
+        }[kind]
+        if sure and low < distance < high:
             return log
 
 
+def _runs():
+    """Seven runs of 8.5, shuffled: (kind, log). No reading alone tells the kinds apart.
+
+    The pull of other sentences' states lies above the moving teacher's in one unit and below it in the other; the training
+    distance of the run that is cut off lies between those of the two with other sentences' states.
+    """
+    few = _log_without_doubt("other sentences", 120, 0.02, high=0.09)
+    cut = _log_without_doubt("cut off", 60, low=few["distance"][-1], high=0.17)
+    runs = [
+        ("cut off", cut),
+        ("other sentences", few),
+        ("other sentences", _log_without_doubt("other sentences", 300, 10.0, low=cut["distance"][-1])),
+        ("sound", _log_without_doubt("sound", 120, 0.05)),
+        ("sound", _log_without_doubt("sound", 300, 30.0)),
+        ("moving teacher", _log_without_doubt("moving teacher", 120, 30.0)),
+        ("moving teacher", _log_without_doubt("moving teacher", 300, 0.05)),
+    ]
+    return [runs[place] for place in torch.randperm(len(runs)).tolist()]
+
+
 def check_diagnose(diagnose):
-    """8.5: which of four runs was sound, and what the other three had wrong."""
+    """8.5: which runs were sound, and what the others had wrong."""
     diagnose = unchanged(diagnose)
-    for place in torch.randperm(len(KINDS)).tolist() + torch.randint(len(KINDS), (4,)).tolist():
-        log = _log_without_doubt(KINDS[place])
+    for kind, log in _runs():
         answer = diagnose(copy.deepcopy(log))
         if not isinstance(answer, str) or answer not in KINDS:
             raise Wrong(f"One of the words {', '.join(KINDS)} is expected, and this came: {answer!r:.80}.")
-        if answer != KINDS[place]:
-            last = ", ".join(f"{name} {readings[-1]:.3f}" for name, readings in log.items())
+        if answer != kind:
+            last = ", ".join(f"{name} {readings[-1]:.3g}" for name, readings in log.items())
             why = {
                 "sound": "Its student is pulled, comes nearer, and nearer on new inputs too.",
                 "cut off": "The distance does not pull at this student's weights. (hint 1)",
                 "other sentences": "What it learns of the states does not hold on new inputs. (hint 2)",
                 "moving teacher": "Near where it trained, far from the teacher as it was: that one came to meet it. (hint 3)",
-            }[KINDS[place]]
-            raise Wrong(f"For a run that ends at {last} you say {answer!r}, and it was {KINDS[place]!r}. {why}")
+            }[kind]
+            raise Wrong(f"For a run that ends at {last} you say {answer!r}, and it was {kind!r}. {why}")
 
 
 @runtime.threads(1)
@@ -444,13 +511,17 @@ def check_train(train):
             logits, states = teacher(x)
         given = (x, logits.argmax(-1), states)
         ours.append(agreement(_ours(*copy.deepcopy((student, project)), *given), teacher, held_out))
-        copies = [each.clone() for each in given]
+        copies, before = [each.clone() for each in given], project.weight.detach().clone()
         with torch.enable_grad():
             trained = train(student, project, *copies)
         if any(not torch.equal(now.detach(), was) for now, was in zip(copies, given)):
             raise Wrong("Your function changes what it is given: x, the answers and the states stay as they are.")
         if not isinstance(trained, nn.Module):
             raise Wrong(f"The trained student is expected back, and this came: {trained!r:.80}.")
+        if torch.equal(project.weight.detach(), before):
+            raise Wrong(
+                "`project` is as it was: train the map too, in place, in one optimiser with the student. (hint 1)"
+            )
         with torch.no_grad():
             own, theirs = project(trained(held_out)[1]), teacher(held_out)[1]
         far.append((1 - F.cosine_similarity(own, theirs, dim=-1)).mean().item())
