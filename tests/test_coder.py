@@ -42,12 +42,12 @@ def test_a_hundred_tasks_in_ten_kinds_split_by_task_and_by_kind():
         assert {name: splits.count(name) for name in parts} == parts and len(splits) == 10
     assert len(coder.HELD_OUT) == 2 and set(coder.HELD_OUT) < set(coder.kinds())
     assert sum(len(coder.tasks(split)) for split in coder.SPLITS) == 100
-    assert coder.task("snake").kind == "strings"
-    assert [task.id for task in coder.tasks("test", "recursion")] == ["nesting", "work_out", "tower_moves"]
+    assert coder.task("backwards").kind == "strings"
+    assert [task.id for task in coder.tasks("test", "recursion")] == ["factorial", "deep_replace", "nesting"]
 
 
 @pytest.mark.parametrize(
-    "ask", [lambda: coder.tasks("tests"), lambda: coder.tasks(kind="string"), lambda: coder.task("snak")]
+    "ask", [lambda: coder.tasks("tests"), lambda: coder.tasks(kind="string"), lambda: coder.task("backward")]
 )
 def test_a_name_that_is_none_is_told(ask):
     with pytest.raises(ValueError, match="did you mean"):
