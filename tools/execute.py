@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 
 from distill_lessons import runtime
+from distill_lessons.course.client import Client
 
 PICTURE = runtime.REPOSITORY / "images" / "lesson00.png"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -113,9 +113,7 @@ def save(notebook, path):
 def execute(path):
     """Run one notebook and save it."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
-        notebook, timeout=1800, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
-    ).execute()
+    Client(notebook, timeout=1800, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}).execute()
     save(tidied(notebook), path)
 
 

@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 
 import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from distill_lessons import runtime
+from distill_lessons.course.client import Client
 
 
-class Aloud(NotebookClient):
+class Aloud(Client):
     """Executes a notebook and passes its text output on as it arrives."""
 
     def process_message(self, msg, cell, cell_index):
