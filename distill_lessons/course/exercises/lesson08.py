@@ -375,12 +375,12 @@ def log_of(kind: str, seed: int, count: int = 120, unit: float = 1.0) -> dict[st
         norm of the distance's gradient in the student's weights; ``accuracy``, agreement with the teacher, held out.
     """
     generator = torch.Generator().manual_seed(seed)
-    teacher, x, held_out = world(generator, count)
-    moving = copy.deepcopy(teacher)
-    order = torch.randperm(len(x), generator=generator) if kind == "other sentences" else torch.arange(len(x))
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # what is drawn after it does not depend on what is remembered
+        teacher, x, held_out = world(generator, count)
         torch.manual_seed(seed)
         student, project = Small(16), nn.Linear(16, INSIDE, bias=False)
+    moving = copy.deepcopy(teacher)
+    order = torch.randperm(len(x), generator=generator) if kind == "other sentences" else torch.arange(len(x))
     groups = [{"params": [*student.parameters(), *project.parameters()]}]
     if kind == "moving teacher":
         groups.append({"params": list(moving.parameters()), "lr": 5e-2})
